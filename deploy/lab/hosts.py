@@ -1,12 +1,12 @@
 """A host of the lab: its machine, its directories, and the suite or the agent that runs there. Blocks."""
 
-import json
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -70,41 +70,30 @@ class Server(Host):
         files = [f"--tls{name}={self.directory / file}" for name, file in _TLS_FILES]
         self.machine.run(*self._command("seaway", "up", "--detach", "--listen", self.address, *files))
 
-    def let_in(self, host: Host) -> list[str]:
-        """Let an agent in; the options by which it reaches NATS. Raises LabError.
-
-        The one place that knows how a node joins.
-        """
+    def invite(self, nodes: int) -> list[str]:
+        """Make a token for so many nodes; the words `seaway join …` by which they join. Raises LabError."""
         own = ("--root", str(self.root), "--run", str(self.run))
-        self.machine.run(str(_COMMANDS / "seaway"), "node", "add", host.name, *own)
-        user = f"agent.{host.name}"
-        password = shutil.copy(self.root / "secrets" / user, host.directory / "password")
-        ca = shutil.copy(self.ca, host.directory / "ca.pem")
-        port = json.loads((self.root / "suite.json").read_text())["nats_port"]
-        nats = ["--nats", f"tls://{self.address}:{port}", "--nats-ca", str(ca)]
-        return [*nats, "--nats-user", user, "--nats-password-file", str(password)]
+        said = self.machine.run(str(_COMMANDS / "seaway"), "token", "create", "--uses", str(nodes), *own)
+        return shlex.split(said.splitlines()[-1])
 
 
 class Node(Host):
-    """A host with an agent alone. `joined` are its options for NATS, once it was let in."""
+    """A host with an agent alone."""
 
     @property
     def log(self) -> Path:
         """What its agents have said."""
         return self.directory / "agent.log"
 
-    @property
-    def _joined(self) -> Path:
-        return self.directory / "joined.json"
-
-    def join(self, server: Server) -> None:
-        """Be let in. Raises LabError."""
-        self._joined.write_text(json.dumps(server.let_in(self)))
+    def join(self, server: Server, invitation: Sequence[str]) -> None:
+        """Become a node by the server's invitation, with a copy of its CA. Raises LabError."""
+        ca = shutil.copy(server.ca, self.directory / "ca.pem")
+        self.machine.run(*self._command(*invitation, "--nats-ca", str(ca)))
 
     def start(self) -> Callable[[], None]:
         """Start the agent; what it returns waits until the agent is ready, and raises LabError if it isn't."""
         before = self.log.stat().st_size if self.log.exists() else 0
-        words = self._command("seaway-agent", *json.loads(self._joined.read_text()))
+        words = self._command("seaway-agent", "--config", str(self.root / "join" / "agent.toml"))
         agent = self.machine.start(words, self.log)
         return lambda: self._wait(agent, before)
 

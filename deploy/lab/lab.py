@@ -69,8 +69,9 @@ class Lab:
             for host in (self.server, *self.nodes):
                 self._boot(host)
             self.server.start()
+            invitation = self.server.invite(len(self.nodes)) if self.nodes else []
             for node in self.nodes:
-                node.join(self.server)
+                node.join(self.server, invitation)
             waits = [node.start() for node in self.nodes]
             for wait in waits:
                 wait()
