@@ -10,7 +10,7 @@ from seaway_api.http import replies
 from seaway_api.routes.call import Call, parse_int
 from seaway_cluster.start_and_remove import made_first
 from seaway_cluster.start_and_remove import remove as remove_container
-from seaway_cluster.wait import Condition, Ended, waiting
+from seaway_cluster.wait import Condition, Ended, is_up, waiting
 from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (
@@ -163,7 +163,10 @@ async def _command(
 
 
 async def _note_status(call: Call, identifier: str, node: str) -> None:
-    """It is as it was asked to be: perhaps by a request whose answer was lost, and metadata may not have heard yet."""
+    """Ask the node for the container's status: metadata may not have heard yet of a start that was acknowledged.
+
+    Without an answer, what metadata knows counts.
+    """
     asked = ListInventory(ids=(identifier,))
     with contextlib.suppress(SeawayError):
         held = await call.api.bus.call(cat.INVENTORY, asked, node=node, timeout_s=_NOTE_S)
@@ -175,7 +178,9 @@ async def _note_status(call: Call, identifier: str, node: str) -> None:
 async def wait(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/wait. Sends the head at once: clients that wait before they start need it."""
     condition = _condition(call.text("condition"))
-    identifier, _ = await call.api.locate(call.name)
+    identifier, node = await call.api.locate(call.name)
+    if condition is Condition.NOT_RUNNING and not is_up((await call.api.record(identifier)).status):
+        await _note_status(call, identifier, node)
     async with waiting(call.api.hub, call.api.record, identifier) as container:
         response = await replies.begin_stream(call.request)
         ended = await container.end(condition)
