@@ -132,6 +132,11 @@ class Ended:
     removed: bool = False
 
 
+def is_up(status: ContainerStatus) -> bool:
+    """Whether a container runs, or will again."""
+    return status.state in _UP
+
+
 class Wait:
     """A watch over a container, and its record as it was read after the watch began."""
 
@@ -142,7 +147,7 @@ class Wait:
     async def end(self, condition: Condition = Condition.NOT_RUNNING) -> Ended:
         """Wait for that."""
         status = self.record.status
-        if condition is Condition.NOT_RUNNING and status.state not in _UP:
+        if condition is Condition.NOT_RUNNING and not is_up(status):
             return Ended(status)
         while True:
             action, status = await self._watch.next()

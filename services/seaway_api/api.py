@@ -1,6 +1,7 @@
 """What the handlers work with."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +17,15 @@ from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream
 from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue as cat
+from seaway_contracts.commands import ListInventory
 from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.errors import SeawayError
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.records import ContainerLocation, ResolveContainer
 from seaway_kit.tasks import Tasks
 
 _SURE_S: Final = 1.0
+_NOTE_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,18 @@ class Api:
             return None
         known = hub.records.current(ref) if hub.live else None
         return hub.newest(known) if known is not None else None
+
+    async def note_status(self, identifier: str, node: str) -> None:
+        """Ask the node for the container's status: metadata may not have heard yet of a command that was acknowledged.
+
+        Reads from now on show nothing older. Without an answer, what metadata knows counts.
+        """
+        asked = ListInventory(ids=(identifier,))
+        with contextlib.suppress(SeawayError):
+            held = await self.bus.call(cat.INVENTORY, asked, node=node, timeout_s=_NOTE_S)
+            for item in held.containers:
+                if item.spec.id == identifier:
+                    self.hub.answers.add(identifier, item.status)
 
     def _asked(self, ref: str) -> ResolveContainer:
         return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref) | self.hub.records.basis(ref))

@@ -82,9 +82,14 @@ def test_follow_shows_lines_as_they_come(cli: DockerCli, name: str) -> None:
 
 
 def test_follow_with_tail(cli: DockerCli, name: str) -> None:
-    cli("run", "-d", "--name", name, "busybox", "sh", "-c", "seq 1 100; sleep 0.4; echo end")
+    cli("run", "-di", "--name", name, "busybox", "sh", "-c", "seq 1 100; read line; echo $line")
     eventually(lambda: "100" in cli("logs", name).lines, "the lines")
-    assert cli("logs", "-f", "--tail", "2", name).lines == ["99", "100", "end"]
+    with cli.spawn("logs", "-f", "--tail", "2", name) as follower, cli.spawn("attach", name) as writer:
+        assert follower.stdout is not None
+        assert [follower.stdout.readline() for _ in range(2)] == [b"99\n", b"100\n"]
+        writer.communicate(b"end\n", 20)
+        assert follower.stdout.read() == b"end\n"
+        assert follower.wait(20) == 0
 
 
 def test_last_line_without_newline_and_long_lines(cli: DockerCli, name: str) -> None:

@@ -1,6 +1,5 @@
 """Start, stop, restart, kill, pause, unpause, resize, remove: commands to the node that holds the container; wait."""
 
-import contextlib
 from typing import Any, TypeVar
 
 import orjson
@@ -10,13 +9,12 @@ from seaway_api.http import replies
 from seaway_api.routes.call import Call, parse_int
 from seaway_cluster.start_and_remove import made_first
 from seaway_cluster.start_and_remove import remove as remove_container
-from seaway_cluster.wait import Condition, Ended, waiting
+from seaway_cluster.wait import Condition, Ended, is_up, waiting
 from seaway_contracts import catalogue as cat
 from seaway_contracts.channels import CallChannel
 from seaway_contracts.commands import (
     ContainerId,
     KillContainer,
-    ListInventory,
     RemoveContainer,
     ResizeTty,
     StatusReply,
@@ -28,7 +26,6 @@ from seaway_docker.errors import InvalidParameter, invalid_wait_condition
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
-_NOTE_S = 2.0
 _WEEK_S = 7 * 86_400.0
 C = TypeVar("C", ContainerId, StopContainer, KillContainer)
 
@@ -157,25 +154,17 @@ async def _command(
         reply = await call.api.bus.call(channel, request, node=node, command=call.command(), timeout_s=patience_s)
     except SeawayError as error:
         if error.code is Code.NOT_MODIFIED:
-            await _note_status(call, request.id, node)
+            await call.api.note_status(request.id, node)
         raise
     call.api.hub.answers.add(request.id, reply.status)
-
-
-async def _note_status(call: Call, identifier: str, node: str) -> None:
-    """It is as it was asked to be: perhaps by a request whose answer was lost, and metadata may not have heard yet."""
-    asked = ListInventory(ids=(identifier,))
-    with contextlib.suppress(SeawayError):
-        held = await call.api.bus.call(cat.INVENTORY, asked, node=node, timeout_s=_NOTE_S)
-        for item in held.containers:
-            if item.spec.id == identifier:
-                call.api.hub.answers.add(identifier, item.status)
 
 
 async def wait(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/wait. Sends the head at once: clients that wait before they start need it."""
     condition = _condition(call.text("condition"))
-    identifier, _ = await call.api.locate(call.name)
+    identifier, node = await call.api.locate(call.name)
+    if condition is Condition.NOT_RUNNING and not is_up((await call.api.record(identifier)).status):
+        await call.api.note_status(identifier, node)
     async with waiting(call.api.hub, call.api.record, identifier) as container:
         response = await replies.begin_stream(call.request)
         ended = await container.end(condition)

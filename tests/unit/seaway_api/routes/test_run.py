@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
+from seaway_contracts.errors import unavailable
 from seaway_contracts.records import GONE
 from seaway_testing import builders
 from seaway_testing.waiting import until
@@ -31,6 +32,22 @@ async def test_one_that_does_not_run_is_answered_at_once(rig: Any) -> None:
     wire = await waiting(rig)
     assert await wire.chunk() == b'{"StatusCode":7}\n'
     assert await wire.chunk() == b""
+
+
+async def test_a_start_that_metadata_has_not_heard_of_counts(rig: Any) -> None:
+    """Its answer came, then metadata and this process were replaced: only the node knows of it."""
+    rig.suite.add(box(seq=1))
+    rig.suite.held[ID] = ContainerStatus(state=State.RUNNING, seq=2)
+    wire = await waiting(rig)
+    await rig.suite.emit("die", ID, ContainerStatus(state=State.EXITED, seq=3, exit_code=5))
+    assert await wire.chunk() == b'{"StatusCode":5}\n'
+
+
+async def test_without_its_node_what_metadata_knows_is_answered(rig: Any) -> None:
+    rig.suite.add(box(State.EXITED, exit_code=7))
+    rig.suite.fail["inventory"] = unavailable("the agent of node n1 has gone")
+    wire = await waiting(rig)
+    assert await wire.chunk() == b'{"StatusCode":7}\n'
 
 
 async def test_a_start_that_failed_is_told(rig: Any) -> None:
