@@ -1,10 +1,15 @@
 """What metadata tells an agent: asked for at the start and after changes, heard meanwhile."""
 
+from collections.abc import Callable
+
+import pytest
+
 from seaway_agent.node.config import ReceivedConfig
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NODE_CONFIG, TO_NODES
-from seaway_contracts.node_settings import ClusterSettings, NodeConfig, NodeSettings, ToNodes
+from seaway_contracts.errors import Code, Reason, SeawayError
+from seaway_contracts.node_settings import Availability, ClusterSettings, NodeConfig, NodeSettings, ToNodes
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
 
@@ -32,3 +37,24 @@ async def test_the_configuration_is_asked_for_and_heard(fake_bus: Bus, tasks: Ta
     await fake_bus.publish(TO_NODES, ToNodes(changed="n1"))
     await until(lambda: received.settings.version == 2)
     assert asked == ["n1", "n1"]
+
+
+def refusal(check: Callable[[], None]) -> SeawayError | None:
+    try:
+        check()
+    except SeawayError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("availability", ["pause", "drain"])
+def test_a_node_that_is_closed_takes_nothing_new(fake_bus: Bus, availability: Availability) -> None:
+    received = ReceivedConfig(fake_bus, "n1")
+    assert (refusal(received.check_takes_new), refusal(received.check_starts_new)) == (None, None)
+    received.settings = NodeSettings(node="n1", availability=availability)
+    error = refusal(received.check_takes_new)
+    assert error is not None
+    assert (error.code, error.reason, error.facts["node"]) == (Code.CONFLICT, Reason.NO_ROOM, "n1")
+    start = refusal(received.check_starts_new)
+    assert (start is None) == (availability == "pause")
+    assert start is None or start.reason is None, "its container is there: it is not placed again"
