@@ -33,7 +33,7 @@ class Container:
     def sentence(self) -> str:
         """A line for the user."""
         ended = f"not stopped: {self.error}" if self.error else "stopped"
-        return f"{self.name}: {ended}; " + (f"stays, as {', '.join(self.ties)}" if self.ties else "would move")
+        return f"{self.name}: {ended}; " + (f"stays, as {', '.join(self.ties)}" if self.ties else "would move to another node that fits")
 
     @property
     def document(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def summary(node: str, containers: Sequence[Container]) -> str:
     stopped = sum(not one.error for one in containers)
     moving = sum(not one.ties for one in containers)
     counts = f"{stopped} of {len(containers)} containers were stopped" if containers else "no container ran there"
-    later = f"; {moving} would move to other nodes, which Seaway doesn't do yet" if moving else ""
+    later = f"; {moving} would move, which Seaway doesn't do yet" if moving else ""
     return f"Node {node} is drained: it gets no new containers; {counts}{later}."
 
 

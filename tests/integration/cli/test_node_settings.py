@@ -164,9 +164,9 @@ async def test_a_drain_stops_what_runs_and_says_what_would_move(suite: "TinySuit
             assert partly.returncode == 1
             assert sorted(partly.stdout.splitlines()) == [
                 "Node n2 is drained: it gets no new containers; 1 of 2 containers were stopped; "
-                "1 would move to other nodes, which Seaway doesn't do yet.",
+                "1 would move, which Seaway doesn't do yet.",
                 "boxodd: not stopped: it won't end; stays, as it has no restart policy",
-                "boxweb: stopped; would move",
+                "boxweb: stopped; would move to another node that fits",
             ]
 
 
