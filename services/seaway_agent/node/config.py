@@ -42,7 +42,8 @@ class ReceivedConfig:
                 await asyncio.sleep(_RETRY_S)
                 self._due.set()
             else:
-                self.settings = answer.settings
+                if not self._due.is_set():  # else the settings may have changed since
+                    self.settings = answer.settings
                 self._apply(answer.to_nodes)
 
     def check_takes_new(self) -> None:
@@ -61,7 +62,8 @@ class ReceivedConfig:
 
     def _told(self, body: ToNodes) -> None:
         self._apply(body)
-        if body.changed == self._node:
+        if body.changed is not None and body.changed.node == self._node:
+            self.settings = body.changed  # at once: what asks this agent later finds them in force
             self._due.set()
 
     def _apply(self, body: ToNodes) -> None:
