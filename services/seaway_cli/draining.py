@@ -33,9 +33,8 @@ class Container:
     def sentence(self) -> str:
         """A line for the user."""
         ended = f"not stopped: {self.error}" if self.error else "stopped"
-        return f"{self.name}: {ended}; " + (
-            f"stays, as {', '.join(self.ties)}" if self.ties else "would move to another node that fits"
-        )
+        later = f"stays, as {', '.join(self.ties)}" if self.ties else "would move to another node that fits"
+        return f"{self.name}: {ended}; {later}"
 
     @property
     def document(self) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def test_a_node_is_cut_off_and_one_is_lost(lab: Lab, api: Api) -> None:
     expect_each_once(lab, api, load)
 
 
-def test_a_node_is_drained(lab: Lab, api: Api) -> None:
+def test_a_node_is_drained(lab: Lab, cli: DockerCli, api: Api) -> None:
+    idle = cli("create", "-e", "constraint:node==h2", "busybox", "true").out
     with Load([api]) as load:
         load.more(4, on(api, "h2"))
         drained = json.loads(lab.server.seaway("node", "drain", "h2", "--stop", "--json"))
@@ -121,7 +122,11 @@ def test_a_node_is_drained(lab: Lab, api: Api) -> None:
         assert all(one["stopped"] and one["stays_as"] == ["it has no restart policy"] for one in drained["containers"])
         load.more(10, on(api, "h1", "h3"))
         assert not programs_on(lab, "h2")
+        refused = cli.try_("start", idle)
+        assert "node h2 is drained, so a container that has not run yet is not started there" in refused.err
+        cli("start", drained["containers"][0]["id"])
         lab.server.seaway("node", "activate", "h2")
+        cli("start", idle)
         load.more(3, on(api, "h2"))
     report(load)
     assert all("is drained" in refusal for refusal in load.refusals)
