@@ -22,21 +22,23 @@ from seaway_contracts.errors import conflict
 from seaway_contracts.node_settings import NodeUpdated
 from seaway_contracts.nodes import NodeFacts
 from seaway_testing.builders import beat, spec, status
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 
 if TYPE_CHECKING:
     from conftest import TinySuite
 
 pytestmark = pytest.mark.root
+GUARD_NS = int(GUARD_S * 10**9)
 COMMAND = (str(Path(sys.executable).parent / "seaway"),)
 
 
 async def with_node(suite: "TinySuite", api: Bus) -> None:
-    """Node n2 has joined."""
+    """Node n2 has joined, and stays up without another beat."""
     added = suite.seaway("node", "add", "n2")
     assert added.returncode == 0, added.stderr
     async with bus_of(suite, "agent.n2") as agent:
-        await agent.publish(catalogue.BEAT, beat("n2", facts=NodeFacts(labels={"zone": "a"})), node="n2")
+        facts = NodeFacts(labels={"zone": "a"})
+        await agent.publish(catalogue.BEAT, beat("n2", facts=facts, interval_ns=GUARD_NS), node="n2")
 
         async def nodes() -> list[str]:
             return [record.node for record in (await api.call(catalogue.LIST_NODES, Empty())).nodes]
