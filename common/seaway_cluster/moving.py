@@ -41,11 +41,12 @@ def _networks(spec: ContainerSpec) -> Iterator[str]:
 
 
 def _host(spec: ContainerSpec) -> Iterator[str]:
+    """The cgroup namespace is no tie: on hosts with cgroup v1 the host's is the default."""
     for device in spec.resources.devices:
         yield f"it uses {device.host_path} of the host"
     if any(request.ids for request in spec.resources.device_requests):
         yield "it uses devices of the host"
-    for kind in ("pid", "ipc", "uts", "cgroup"):
+    for kind in ("pid", "ipc", "uts"):
         mode: str = getattr(spec.namespaces, kind)
         if mode == "host":
             yield f"it shares the {kind} namespace of the host"

@@ -13,7 +13,7 @@ from e2e_rig.api import Api, Reply
 from e2e_rig.waits import eventually
 
 PATIENCE_S: Final = 90
-_PAUSE_S: Final = 0.15
+_PAUSE_S: Final = 0.25
 _FIRST: Final = 100_000
 """Each container sleeps for a number of seconds of its own: its process is known by that on each host."""
 _PROGRAM: Final = re.compile(r"sleep 1\d{5}")
@@ -39,7 +39,7 @@ class Load:
     """`with Load([api, …]) as load: …`; the clients take the APIs in turn."""
 
     apis: Sequence[Api]
-    clients: int = 3
+    clients: int = 2
     attempts: list[Attempt] = field(default_factory=list)
     """Those that were answered."""
     asked: int = 0
@@ -122,9 +122,10 @@ def expect_each_once(lab: Lab, api: Api, load: Load, *, lost: Sequence[str] = ()
 
     def known() -> bool:
         states.clear()
-        rows = api.get("/containers/json?all=1")
-        states.update({row["Id"]: row["State"] for row in rows if row["Names"][0].startswith("/load-")})
-        assert len(states) == len({row["Names"][0] for row in rows}), rows
+        rows = [row for row in api.get("/containers/json?all=1") if row["Names"][0].startswith("/load-")]
+        states.update({row["Id"]: row["State"] for row in rows})
+        names = [row["Names"][0] for row in rows]
+        assert len(set(names)) == len(names), "no name twice"
         return made.keys() - set(lost) <= states.keys() <= made.keys()
 
     states: dict[str, str] = {}

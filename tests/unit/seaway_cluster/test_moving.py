@@ -29,6 +29,7 @@ def test_a_container_with_a_restart_policy_and_nothing_of_its_host_would_move(po
     assert ties(movable(restart=RestartPolicy(name=policy))) == ()
     assert ties(movable(network=builders.networking("none"), mounts=(Mount(type="tmpfs", target="/t"),))) == ()
     assert ties(movable(resources=Resources(device_requests=(DeviceRequest(count=1),)))) == ()
+    assert ties(movable(namespaces=Namespaces(cgroup="host", ipc="private"))) == ()
 
 
 LINK = Link(container="b" * 64, name="/db", alias="d")
