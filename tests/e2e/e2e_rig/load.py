@@ -13,7 +13,7 @@ from e2e_rig.api import Api, Reply
 from e2e_rig.waits import eventually
 
 PATIENCE_S: Final = 90
-_PAUSE_S: Final = 0.25
+_PAUSE_S: Final = 0.4
 _FIRST: Final = 100_000
 """Each container sleeps for a number of seconds of its own: its process is known by that on each host."""
 _PROGRAM: Final = re.compile(r"sleep 1\d{5}")
