@@ -7,11 +7,12 @@ from typing import Final
 from seaway_bus.bus import Bus
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NODE_CONFIG, TO_NODES
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import Code, Reason, SeawayError, conflict
 from seaway_contracts.node_settings import ClusterSettings, NodeSettings, ToNodes
 
 log = logging.getLogger(__name__)
 _RETRY_S: Final = 5.0
+_CLOSED: Final = {"pause": "it is paused", "drain": "it is being drained"}
 
 
 class ReceivedConfig:
@@ -41,12 +42,28 @@ class ReceivedConfig:
                 await asyncio.sleep(_RETRY_S)
                 self._due.set()
             else:
-                self.settings = answer.settings
+                if not self._due.is_set():  # else the settings may have changed since
+                    self.settings = answer.settings
                 self._apply(answer.to_nodes)
+
+    def check_takes_new(self) -> None:
+        """Raise SeawayError (CONFLICT, NO_ROOM) where no new container may come; schedulers may hear of that later."""
+        if self.settings.availability != "active":
+            text = f"node {self._node} gets no new containers: {_CLOSED[self.settings.availability]}"
+            raise SeawayError(Code.CONFLICT, text, Reason.NO_ROOM, {"node": self._node, "lacks": "availability"})
+
+    def check_starts_new(self) -> None:
+        """Raise SeawayError (CONFLICT) where no container may have its first run: one that was made before a drain."""
+        if self.settings.availability == "drain":
+            raise conflict(
+                f"node {self._node} is drained, so a container that has not run yet is not started there: "
+                f"`seaway node activate {self._node}` ends that"
+            )
 
     def _told(self, body: ToNodes) -> None:
         self._apply(body)
-        if body.changed == self._node:
+        if body.changed is not None and body.changed.node == self._node:
+            self.settings = body.changed  # at once: what asks this agent later finds them in force
             self._due.set()
 
     def _apply(self, body: ToNodes) -> None:
