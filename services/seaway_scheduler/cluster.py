@@ -54,18 +54,20 @@ class Cluster:
         """Time has passed: nodes that have been silent for too long are down."""
         queue = self._silent_at
         while queue and queue[0][0] < now:
-            _, name = heappop(queue)
+            due, name = heappop(queue)
             node = self._nodes.get(name)
-            if node is None or not node.up:
+            if node is None or not node.up or node.due != due:
                 continue
             if node.silent_at < now:
                 self._set_up(node, False)
             else:
-                heappush(queue, (node.silent_at, name))
+                self._look_again(node)
 
     def load(self, records: Iterable[NodeRecord], now: float) -> None:
         """Begin with what metadata knows; what has been heard since weighs more."""
         for record in records:
+            if self._removed.get(record.node) == record.beat.epoch:
+                continue
             if record.node not in self._nodes:
                 self._join(record.beat, now if record.state == "up" else _NEVER, heard=False)
             self.set_terms(record.node, NodeTerms.of(record.settings))
@@ -94,11 +96,18 @@ class Cluster:
         node.count(self.policy)
         self._set_up(node, not beat.leaving, queue=sooner)
 
-    def removed(self, name: str) -> None:
-        """The node was removed. Last beats of its agent, which is being cut off, do not bring it back."""
+    def removed(self, name: str, epoch: str = "") -> None:
+        """The node was removed. Last beats of its agent, which is being cut off, do not bring it back.
+
+        `epoch`: that of the removed agent. A node of the same name whose agent has started since stays.
+        """
         self._terms.pop(name, None)
         node = self._nodes.get(name)
+        self._removed[name] = epoch or (node.beat.epoch if node is not None else "")
         if node is None:
+            return
+        if node.beat.epoch != self._removed[name]:
+            self._apply(node, _NO_TERMS)
             return
         self._set_up(node, False)
         for identifier in node.promises:
@@ -107,7 +116,6 @@ class Cluster:
             self.holdings.remove(held.id)
         self._offer(node.beat.facts, -1)
         del self._nodes[name]
-        self._removed[name] = node.beat.epoch
 
     def excuse(self, now: float) -> None:
         """This process could not hear: who was up when anybody was heard last counts as heard now."""
@@ -134,9 +142,7 @@ class Cluster:
         self._terms[name] = terms
         node = self._nodes.get(name)
         if node is not None:
-            node.terms = terms
-            node.describe()
-            self._count(node)
+            self._apply(node, terms)
 
     def placed(self, request: PlaceRequest, name: str, now: float) -> None:
         """A container was placed: count it until the node's beats do."""
@@ -172,7 +178,9 @@ class Cluster:
         self._reorder(node)
 
     def made(self, identifier: str, name: str) -> bool:
-        """The container is on its node, whose next beat shows it; whether it was placed here."""
+        """The container is on its node, whose next beat shows it. False if this scheduler did not place it there."""
+        if self._placed.get(identifier, name) != name:
+            self.unplaced(identifier)  # another scheduler has placed it since, as the first node refused it
         node = self._nodes.get(name)
         promise = node.promises.get(identifier) if node is not None else None
         if promise is None:
@@ -234,10 +242,15 @@ class Cluster:
 
     def _set_up(self, node: Node, is_up: bool, *, queue: bool = False) -> None:
         if is_up and (queue or not node.up):
-            heappush(self._silent_at, (node.silent_at, node.name))
+            self._look_again(node)
         self.up += is_up - node.up
         node.up = is_up
         self._reorder(node)
+
+    def _look_again(self, node: Node) -> None:
+        """Have `tick` look at the node when it may have been silent for too long. Earlier entries no longer count."""
+        node.due = node.silent_at
+        heappush(self._silent_at, (node.due, node.name))
 
     def _end(self, identifier: str, promise: Promise, node: Node) -> None:
         """The promise is kept, or given up: then its container holds nothing, if there is no record of it."""
@@ -245,6 +258,11 @@ class Cluster:
         held = self.holdings.get(identifier)
         if not promise.made and held is not None and not held.name:
             self.holdings.remove(identifier)
+
+    def _apply(self, node: Node, terms: NodeTerms) -> None:
+        node.terms = terms
+        node.describe()
+        self._count(node)
 
     def _count(self, node: Node) -> None:
         node.count(self.policy)

@@ -31,7 +31,7 @@ from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, PublicContainerEvent
 from seaway_contracts.node_settings import ClusterUpdated, NodeUpdated
-from seaway_contracts.nodes import Beat
+from seaway_contracts.nodes import Beat, NodeEvent
 from seaway_contracts.placement import Placement, PlaceRequest
 from seaway_contracts.records import ListContainers, ResolveContainer
 from seaway_contracts.version import VERSION
@@ -72,14 +72,14 @@ class Scheduler:
         self._bus = bus
         self._tasks = tasks
         self._cluster = Cluster()
-        self._facts = FactsOfNodes(bus, tasks)
+        self._facts = FactsOfNodes(bus, tasks, self._beat)
         self._feed = EventFeed(bus.transport, self._receive, tasks, _HEARD)
         self._first_beat = asyncio.Event()
         self._began = time.monotonic()
 
     async def start(self) -> None:
         """Listen, learn what metadata knows, serve."""
-        await self._bus.on_message(BEAT, self._beat)
+        await self._bus.on_message(BEAT, self._facts.receive)
         self._bus.transport.on_reconnect(lambda: self._cluster.excuse(time.monotonic()))
         await self._feed.start()
         if not await self._learn():
@@ -153,13 +153,10 @@ class Scheduler:
 
     async def _learn_named(self, request: PlaceRequest) -> None:
         """Learn of the containers that affinities name: a new one is in metadata before its event comes."""
-        for affinity in map(matcher, request.affinities):
-            if (
-                affinity.condition.key == "container"
-                and affinity.exact
-                and not self._cluster.holdings.matching(affinity)
-            ):
-                await self._learn_one(affinity.exact)
+        named = [one for one in map(matcher, request.affinities) if one.condition.key == "container"]
+        unknown = {one.exact for one in named if one.exact and not self._cluster.holdings.matching(one)}
+        if unknown:
+            await asyncio.gather(*map(self._learn_one, unknown))
 
     async def _learn_later(self) -> None:
         """Until then the beats will do."""
@@ -169,14 +166,15 @@ class Scheduler:
                 return
 
     def _beat(self, beat: Beat) -> None:
-        self._cluster.beat(self._facts.complete(beat), time.monotonic())
+        self._cluster.beat(beat, time.monotonic())
         self._first_beat.set()
 
     def _receive(self, event: Event) -> None:
         envelope = event.envelope
         identifier, words = envelope.subject_id, (envelope.noun, envelope.action)
         if words == (NODE_REMOVE.noun, NODE_REMOVE.action):
-            self._cluster.removed(envelope.node)
+            body = _body(event)
+            self._cluster.removed(envelope.node, body.epoch if isinstance(body, NodeEvent) else "")
             self._facts.forget(envelope.node)
         elif words == (NODE_UPDATE.noun, NODE_UPDATE.action):
             if isinstance(body := _body(event), NodeUpdated):

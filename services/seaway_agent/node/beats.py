@@ -27,6 +27,7 @@ from seaway_contracts.catalogue import BEAT, NODE_FACTS
 from seaway_contracts.containers import State
 from seaway_contracts.nodes import (
     CORE,
+    MOST_ROUTES,
     Beat,
     BridgeFacts,
     Capacity,
@@ -190,7 +191,7 @@ class Heartbeat:
             return
         self._host_read_at = time.monotonic()
         try:
-            changes = {"routes": await self._host.routes(), "devices": devices()}
+            changes = {"routes": (await self._host.routes())[:MOST_ROUTES], "devices": devices()}
             self._facts = self._facts.model_copy(update=changes)
             self._warn(await self._host.warnings())
         except (NetworkError, OSError) as error:

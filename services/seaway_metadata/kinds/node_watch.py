@@ -38,7 +38,7 @@ class NodeWatch:
         """`settings` returns what operators have set for a node, `cluster` the cluster's settings."""
         self._settings = settings
         self._cluster = cluster
-        self._facts = FactsOfNodes(bus, tasks)
+        self._facts = FactsOfNodes(bus, tasks, self._beat)
         self._bus = bus
         self._stored = stored
         self._tasks = tasks
@@ -55,7 +55,7 @@ class NodeWatch:
         self._table.begin(time.monotonic())
         self._facts.load(self._table.records)
         self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
-        await self._bus.on_message(BEAT, self._beat)
+        await self._bus.on_message(BEAT, self._receive)
         self._tasks.eternal("node-tick", self._tick())
 
     def on_beat(self, listener: Callable[[Beat], None]) -> None:
@@ -111,10 +111,12 @@ class NodeWatch:
         """The nodes that beat."""
         return {record.node for record in self._table.records if record.state == "up"}
 
+    def _receive(self, beat: Beat) -> None:
+        if not self._stopped and self._removed.get(beat.node) != beat.epoch:
+            self._facts.receive(beat)
+
     def _beat(self, beat: Beat) -> None:
-        if self._stopped or self._removed.get(beat.node) == beat.epoch:
-            return
-        beat = self._facts.complete(beat)
+        """A beat came, with its node's facts."""
         old = self._table.records.get(beat.node)
         if old is not None and old.beat.epoch != beat.epoch:
             self._check_sole(beat, old.beat)

@@ -252,11 +252,13 @@ async def test_only_so_many_nodes_are_asked(creator: ContainerCreator, suite: An
 
 async def test_no_other_node_has_room(creator: ContainerCreator, suite: Any) -> None:
     async def all_full() -> None:
-        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node can take it: 1 has refused it")
+        suite.fail["container.place"] = SeawayError(
+            Code.UNPLACEABLE, "no node can take it: 1 has too little left to reserve"
+        )
 
     suite.fail["container.create"] = no_room("n1")
     suite.meanwhile["container.create"] = all_full
-    assert (await refused(creator)).message == "no node can take it: 1 has refused it"
+    assert (await refused(creator)).message == "no node can take it: 1 has too little left to reserve"
     assert suite.records == {}
 
 

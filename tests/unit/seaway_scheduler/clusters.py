@@ -1,6 +1,6 @@
 """Clusters for tests, and a scheduler that looks at everything each time: what the real one must agree with."""
 
-from seaway_contracts.nodes import Capacity, NodeFacts, Reservation, reservation, wanted
+from seaway_contracts.nodes import Capacity, NodeFacts, reservation, wanted
 from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler import filters
 from seaway_scheduler.cluster import Cluster
@@ -56,7 +56,7 @@ def best_by_looking_at_all(wanted_: PlaceRequest, cluster: Cluster) -> str | Non
 
 def can_take(node: Node, wanted_: PlaceRequest) -> bool:
     """Whether it is up and has room for what is reserved, by its beat and its promises alone."""
-    held = node.beat.reserved or Reservation()  # of metadata's records, which are idle
+    held = node.beat.reserved
     promised = [promise.reserved for promise in node.promises.values()]
     asked = reservation(wanted_.resources)
     memory = held.memory + sum(one.memory for one in promised) + asked.memory
