@@ -20,7 +20,7 @@ from seaway_contracts.node_settings import (
     Availability,
     ClusterSettings,
     NodeSettings,
-    Reserved,
+    ReservedChange,
     UpdateCluster,
     UpdateNode,
 )
@@ -50,19 +50,25 @@ def make_available(layout: Layout, node: str, availability: Availability) -> Nod
     return _update(layout, UpdateNode(node=node, availability=availability))
 
 
-def reserve(layout: Layout, node: str, memory: str, cpus: float) -> NodeSettings:
-    """Set the share of a node that containers may not reserve; its settings after that. Raises CliError."""
+def reserve(layout: Layout, node: str, memory: str | None, cpus: float | None) -> NodeSettings:
+    """Set the share of a node that containers may not reserve; its settings after that. Raises CliError.
+
+    What is None stays.
+    """
     return _update(layout, UpdateNode(node=node, reserved=parse_share(memory, cpus)))
 
 
-def parse_share(memory: str, cpus: float) -> Reserved:
+def parse_share(memory: str | None, cpus: float | None) -> ReservedChange:
     """A share from a size (`512m`) and a number of CPUs. Raises CliError."""
-    if not isfinite(cpus):
+    if memory is None and cpus is None:
+        raise usage("give --memory, --cpus or both; 0 ends a reserved share")
+    if cpus is not None and not isfinite(cpus):
         raise usage(f"{cpus} is no number of CPUs")
     try:
-        return Reserved(memory=parse_size(memory, 1024), nano_cpus=round(cpus * CORE))
+        size = None if memory is None else parse_size(memory, 1024)
     except ValueError:
         raise usage(f"{memory!r} is no size: write bytes, or 512k, 512m, 2g") from None
+    return ReservedChange(memory=size, nano_cpus=None if cpus is None else round(cpus * CORE))
 
 
 def cluster(layout: Layout) -> ClusterSettings:

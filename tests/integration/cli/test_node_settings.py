@@ -94,7 +94,7 @@ async def test_what_is_refused(suite: "TinySuite") -> None:
             (("inspect", "n2", "n3"), 1, "no such node: n3"),
             (("pause", "all"), 2, "no node may be called 'all': the name is reserved"),
             (("label", "n2", "zone-"), 1, "label 'zone' is given by the agent of node n2"),
-            (("reserve", "n2", "--memory", "9g"), 1, "node n2 has less memory than is to be reserved"),
+            (("reserve", "n2", "--memory", "9g"), 1, "node n2 can't keep 9663676416 bytes free"),
             (("label", "n2", "a b=c"), 1, "'a b' is no label of a node"),
         ):
             refused = await asyncio.to_thread(suite.seaway, "node", *words)
