@@ -5,7 +5,7 @@ from seaway_scheduler.demand import Demand
 from seaway_scheduler.filters.reason import Check, Reason
 from seaway_scheduler.node import Node
 
-_OTHER = Reason("is not the node of its networks", "are not the node of its networks")
+_OTHER = Reason("is not the node of its networks or volumes", "are not the node of its networks or volumes")
 
 
 def check(demand: Demand, cluster: Cluster) -> Check | None:

@@ -244,7 +244,11 @@ async def test_a_node_without_room_is_left_out_of_the_next_placement(creator: Co
 
 async def test_only_so_many_nodes_are_asked(creator: ContainerCreator, suite: Any) -> None:
     suite.fail["container.create"] = no_room("n1")
-    assert (await refused(creator)).message == "n1 has no room"
+    error = await refused(creator)
+    assert (error.code, error.message) == (
+        Code.UNPLACEABLE,
+        "4 nodes had too little left to reserve, the last: n1 has no room",
+    )
     assert [len(one.excluded) for one in suite.named("container.place")] == [0, 1, 2, 3]
     await until(lambda: suite.named("container.unplace"))
     assert suite.records == {}

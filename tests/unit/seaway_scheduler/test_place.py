@@ -242,7 +242,10 @@ def test_a_node_that_has_refused_it_is_not_asked_again() -> None:
     cluster = named("a", "b")
     assert place(request(excluded=("a",)), cluster) == Placed("b")
     found = place(request(excluded=("a", "b"), node="a"), cluster)
-    assert str(found) == "no node can take it: 1 is not the node of its networks, 1 has too little left to reserve"
+    assert (
+        str(found)
+        == "no node can take it: 1 is not the node of its networks or volumes, 1 has too little left to reserve"
+    )
 
 
 def test_operators_keep_nodes_free() -> None:
@@ -353,12 +356,12 @@ def test_only_the_node_that_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("wanted", "reasons"),
     [
-        (request(node="n2"), "2 are not the node of its networks, 1 is down"),
+        (request(node="n2"), "2 are not the node of its networks or volumes, 1 is down"),
         (
             request(node="n1", resources=Resources(memory_reservation=9 * GIB)),
-            "2 are not the node of its networks, 1 lacks memory",
+            "2 are not the node of its networks or volumes, 1 lacks memory",
         ),
-        (request(node="n9"), "3 are not the node of its networks"),
+        (request(node="n9"), "3 are not the node of its networks or volumes"),
     ],
 )
 def test_the_node_that_is_asked_for_must_be_able(wanted: PlaceRequest, reasons: str) -> None:
