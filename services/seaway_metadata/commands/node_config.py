@@ -1,6 +1,6 @@
 """Sends agents the interval of their beats, the cluster's settings, and their node's settings."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
@@ -18,11 +18,11 @@ class NodeConfigs:
         self,
         bus: Bus,
         settings: WrittenTable[NodeSettings],
-        nodes_up: Callable[[], Collection[str]],
+        nodes_up: Callable[[], int],
         missing: Callable[[], None],
         cluster: Callable[[], ClusterSettings],
     ) -> None:
-        """`cluster` returns the cluster's settings, `nodes_up` the nodes that beat; `missing` is called when the
+        """`cluster` returns the cluster's settings, `nodes_up` how many nodes beat; `missing` is called when the
         buckets are not there.
         """
         self._bus = bus
@@ -60,4 +60,4 @@ class NodeConfigs:
         await self._bus.publish(TO_NODES, self._to_nodes().model_copy(update={"changed": node}))
 
     def _to_nodes(self) -> ToNodes:
-        return ToNodes(beat_interval_ns=beat_interval_ns(len(self._nodes_up())), cluster=self._cluster())
+        return ToNodes(beat_interval_ns=beat_interval_ns(self._nodes_up()), cluster=self._cluster())

@@ -104,12 +104,15 @@ class NodeWatch:
 
     def up(self, node: str) -> bool:
         """Whether a node beats."""
-        record = self._table.records.get(node)
-        return record is not None and record.state == "up"
+        return node in self._table.up
 
     def all_up(self) -> set[str]:
         """The nodes that beat."""
-        return {record.node for record in self._table.records if record.state == "up"}
+        return set(self._table.up)
+
+    def count_up(self) -> int:
+        """How many nodes beat."""
+        return len(self._table.up)
 
     def _receive(self, beat: Beat) -> None:
         if not self._stopped and self._removed.get(beat.node) != beat.epoch:

@@ -1,11 +1,11 @@
 """Clusters for tests, and a scheduler that looks at everything each time: what the real one must agree with."""
 
-from seaway_contracts.nodes import Capacity, NodeFacts, reservation, wanted
+from seaway_contracts.nodes import GPU_KIND, Capacity, NodeFacts, reservation, wanted
 from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler import filters
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.node import Node
+from seaway_scheduler.node import Node, Policy
 from seaway_scheduler.rank import RANKINGS, has_free, level, node_class
 from seaway_testing.builders import GIB, beat, container_id
 
@@ -54,13 +54,18 @@ def best_by_looking_at_all(wanted_: PlaceRequest, cluster: Cluster) -> str | Non
     return min(firsts, key=lambda node: (*ranking(node, demand.cpus, demand.memory), node.name)).name
 
 
-def can_take(node: Node, wanted_: PlaceRequest) -> bool:
+def can_take(node: Node, wanted_: PlaceRequest, policy: Policy = Policy()) -> bool:  # noqa: B008 (frozen)
     """Whether it is up and has room for what is reserved, by its beat and its promises alone."""
     held = node.beat.reserved
     promised = [promise.reserved for promise in node.promises.values()]
     asked = reservation(wanted_.resources)
     memory = held.memory + sum(one.memory for one in promised) + asked.memory
     cpus = held.nano_cpus + sum(one.nano_cpus for one in promised) + asked.nano_cpus
-    whole = node.beat.capacity
-    fits = (not asked.memory or memory <= whole.memory) and (not asked.nano_cpus or cpus <= whole.nano_cpus)
+    gpus = sum(one.devices.get(GPU_KIND, 0) for one in (held, *promised, asked))
+    whole, share = node.beat.capacity, node.terms.reserved
+    fits = (
+        (not asked.memory or memory <= whole.memory * policy.memory_overcommit - share.memory)
+        and (not asked.nano_cpus or cpus <= whole.nano_cpus * policy.cpu_overcommit - share.nano_cpus)
+        and (not asked.devices or gpus <= node.beat.facts.devices.get(GPU_KIND, gpus))
+    )
     return node.up and fits and wanted(wanted_.resources).nano_cpus <= whole.nano_cpus
