@@ -46,6 +46,7 @@ from seaway_scheduler.place import Rejected, place
 
 log = logging.getLogger(__name__)
 _FIRST_BEAT_S: Final = 3.0
+_SETTINGS_S: Final = 3.0
 _ASK_S: Final = 2.0
 _RETRY_S: Final = 1.0
 _EVENTS: Final = (CONTAINER_CREATE, CONTAINER_RENAME, CONTAINER_DESTROY, NODE_REMOVE, NODE_UPDATE, CLUSTER_UPDATE)
@@ -75,6 +76,7 @@ class Scheduler:
         self._facts = FactsOfNodes(bus, tasks, self._beat)
         self._feed = EventFeed(bus.transport, self._receive, tasks, _HEARD)
         self._first_beat = asyncio.Event()
+        self._settings_known = asyncio.Event()
         self._began = time.monotonic()
 
     async def start(self) -> None:
@@ -89,7 +91,7 @@ class Scheduler:
         await self._bus.transport.flush()
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         await self._feed.close()
 
     async def place(self, request: PlaceRequest, command: Command) -> Placement:
@@ -97,6 +99,7 @@ class Scheduler:
 
         Raises UNPLACEABLE, UNAVAILABLE, BAD_REQUEST.
         """
+        await self._wait_for_settings()
         self._cluster.tick(time.monotonic())
         if not self._cluster.up:
             await self._wait_for_a_node()
@@ -112,9 +115,16 @@ class Scheduler:
             reach(Failpoint.PLACE_CHOSEN)
         return Placement(node=node)
 
+    async def _wait_for_settings(self) -> None:
+        """Where everything starts at once, metadata may be a moment later: until then a drained node looks active."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTINGS_S):
+                await self._settings_known.wait()
+
     async def _wait_for_a_node(self) -> None:
-        """Right after the start of everything the first beat is still on its way. And right after the start of this
-        process metadata may have called a node down that beats again, if its own start was a moment ago.
+        """Wait for the first beat for a moment, if everything has just started.
+
+        Metadata that has just started as well may have called a node down that beats again.
         """
         left_s = _FIRST_BEAT_S - (time.monotonic() - self._began if self._cluster else 0)
         with contextlib.suppress(TimeoutError):
@@ -124,17 +134,20 @@ class Scheduler:
             raise unavailable("no node has joined the cluster yet; start seaway-agent on a machine and try again")
 
     async def unplace(self, request: ContainerId, command: Command) -> Empty:
-        """Nothing was made of a placement. Where another copy has placed it, it is forgotten there after a minute."""
+        """Give a placement back. If another copy has placed it, that one frees it after a minute."""
         self._cluster.unplaced(request.id)
         return Empty()
 
     async def _learn(self) -> bool:
-        """Metadata knows nodes that are silent just now, and the ports of containers; whether it has told them."""
+        """Learn from metadata the settings, the nodes that are silent just now, and the containers; whether that was
+        possible.
+        """
         try:
             known = await self._bus.call(LIST_NODES, Empty(), timeout_s=_ASK_S)
             self._facts.load(known.nodes)
             self._cluster.set_policy(Policy.of(known.cluster))
             self._cluster.load(known.nodes, time.monotonic())
+            self._settings_known.set()
             await self._learn_containers()
         except SeawayError as error:
             log.info("metadata can't be asked just now: %s", error)
@@ -159,7 +172,7 @@ class Scheduler:
             await asyncio.gather(*map(self._learn_one, unknown))
 
     async def _learn_later(self) -> None:
-        """Until then the beats will do."""
+        """Ask metadata again until it answers. Meanwhile placements are made by beats alone."""
         while True:
             await asyncio.sleep(_RETRY_S)
             if await self._learn():

@@ -44,6 +44,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that stops for a moment takes no node down."""
     monkeypatch.setattr(node, "LEAST_S", 3600.0)
     monkeypatch.setattr(service, "_FIRST_BEAT_S", 3600.0)
+    monkeypatch.setattr(service, "_SETTINGS_S", 0.0)
 
 
 def request(seed: int, **fields: object) -> PlaceRequest:
@@ -357,6 +358,28 @@ async def test_settings_are_learned_from_metadata(fake_bus: Bus, tasks: Tasks) -
         constraints = (Condition(key="node.labels.disk", value=disk), Condition(key="node.labels.zone", value="a"))
         assert (await fake_bus.call(PLACE, request(1, constraints=constraints))).node == name
         await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
+
+
+async def test_a_placement_waits_for_the_settings_of_nodes(
+    fake_bus: Bus, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metadata may start later than the scheduler: a drained node must not look active meanwhile."""
+    monkeypatch.setattr(service, "_SETTINGS_S", 3600.0)
+    monkeypatch.setattr(service, "_RETRY_S", 0.0)
+    monkeypatch.setattr(service, "_ASK_S", 0.05)
+    await Scheduler(fake_bus, tasks).start()
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    placing = asyncio.create_task(fake_bus.call(PLACE, request(1)))
+
+    async def drained(request: Empty, command: Command) -> NodeList:
+        record = node_record("n1")
+        settings = NodeSettings(node="n1", availability="drain", version=1)
+        return NodeList(nodes=(record.model_copy(update={"settings": settings}),))
+
+    await fake_bus.serve(LIST_CONTAINERS, none)
+    await fake_bus.serve(LIST_NODES, drained)
+    with pytest.raises(SeawayError, match="1 is being drained"):
+        await placing
 
 
 async def test_no_node_yet(fake_bus: Bus, tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
