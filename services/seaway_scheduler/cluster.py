@@ -23,9 +23,9 @@ _NO_TERMS: Final = NodeTerms()
 
 
 class Cluster:
-    """The nodes. Times are in seconds of one steady clock; `tick` takes down those that have been silent for too long.
+    """The nodes and what is left of them. Times are seconds of a monotonic clock.
 
-    What containers hold is known by their events and records, which may come twice and in any order.
+    Events and records of containers may come twice and in any order.
     """
 
     def __init__(self, policy: Policy = Policy()) -> None:  # noqa: B008 (frozen)
@@ -51,7 +51,7 @@ class Cluster:
         return self._nodes
 
     def tick(self, now: float) -> None:
-        """Time has passed: nodes that have been silent for too long are down."""
+        """Mark nodes as down that have been silent for too long."""
         queue = self._silent_at
         while queue and queue[0][0] < now:
             due, name = heappop(queue)
@@ -64,7 +64,7 @@ class Cluster:
                 self._look_again(node)
 
     def load(self, records: Iterable[NodeRecord], now: float) -> None:
-        """Begin with what metadata knows; what has been heard since weighs more."""
+        """Add the nodes that metadata knows and whose beats have not come yet, and the settings of all nodes."""
         for record in records:
             if self._removed.get(record.node) == record.beat.epoch:
                 continue
@@ -73,7 +73,7 @@ class Cluster:
             self.set_terms(record.node, NodeTerms.of(record.settings))
 
     def beat(self, beat: Beat, now: float) -> None:
-        """A beat came: it shows what was made before it. A node that leaves is down until it beats again."""
+        """Take a beat, which shows the containers that were made before it. A node that leaves is down until its next."""
         if self._removed.get(beat.node) == beat.epoch:
             return
         self._removed.pop(beat.node, None)
@@ -118,7 +118,7 @@ class Cluster:
         del self._nodes[name]
 
     def excuse(self, now: float) -> None:
-        """This process could not hear: who was up when anybody was heard last counts as heard now."""
+        """This process had no connection: nodes that were up at the last beat count as heard now."""
         last = max((node.heard_at for node in self._nodes.values()), default=now)
         for node in self._nodes.values():
             if _NEVER < last <= node.silent_at:
@@ -165,7 +165,7 @@ class Cluster:
         self._reorder(node)
 
     def unplaced(self, identifier: str) -> None:
-        """Nothing was made of a placement."""
+        """Give back what a placement has taken."""
         name = self._placed.get(identifier)
         if name is None:
             return
@@ -253,7 +253,7 @@ class Cluster:
         heappush(self._silent_at, (node.due, node.name))
 
     def _end(self, identifier: str, promise: Promise, node: Node) -> None:
-        """The promise is kept, or given up: then its container holds nothing, if there is no record of it."""
+        """End a promise. If its container was not made, and has no record either, it holds nothing."""
         del node.promises[identifier], self._placed[identifier]
         held = self.holdings.get(identifier)
         if not promise.made and held is not None and not held.name:

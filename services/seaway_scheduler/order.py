@@ -14,7 +14,8 @@ Entry = tuple[float, float, float, float, str, Node]
 class GroupKey(NamedTuple):
     """What the nodes of a group have in common: their class, and the levels of the memory that is left.
 
-    `free`, which limits leave, only where the strategy asks for it.
+    `hearsay`: the nodes have not been heard since this process began. `free`: what limits leave; 0 unless the strategy
+    is binpack.
     """
 
     hearsay: bool

@@ -146,7 +146,7 @@ class Heartbeat:
         return max(self._interval_s, self._config.beat_interval_s)
 
     async def serve(self) -> None:
-        """Begin to answer who lacks the facts."""
+        """Begin to answer requests for the facts."""
 
         async def facts(request: Empty, command: Command) -> KnownFacts:
             return self.facts()

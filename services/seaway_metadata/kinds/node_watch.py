@@ -63,7 +63,7 @@ class NodeWatch:
         self._listeners.append(listener)
 
     def stop(self) -> None:
-        """Hear no more beats."""
+        """Ignore further beats."""
         self._stopped = True
 
     async def list_nodes(self, request: Empty, command: Command) -> NodeList:
@@ -159,5 +159,5 @@ class NodeWatch:
 
 
 def _written(beat: Beat) -> tuple[str, str, bool]:
-    """What of a beat is written to the bucket as it changes."""
+    """The part of a beat whose changes are written to the bucket."""
     return beat.epoch, beat.facts_id, beat.has_facts
