@@ -100,7 +100,7 @@ def heartbeat_of(
         facts or NodeFacts(),
         interval_s,
         host or Host(),
-        config or ReceivedConfig(bench.bus, "n1"),
+        config or ReceivedConfig(bench.bus, "n1", bench.store),
         health,
     )
 
@@ -183,7 +183,7 @@ async def test_a_beat_says_what_is_free_of_the_host_and_what_runs_out(bench: Ben
 
 
 async def test_a_beat_waits_as_long_as_metadata_demands(bench: Bench) -> None:
-    config = ReceivedConfig(bench.bus, "n1")
+    config = ReceivedConfig(bench.bus, "n1", bench.store)
     heartbeat = heartbeat_of(bench, config=config, interval_s=2)
     assert heartbeat.beat().interval_ns == 2 * 10**9
     config.beat_interval_s = 20.0

@@ -74,7 +74,7 @@ class Judge:
 
     def __init__(self, bench: Bench) -> None:
         self.inventory = Inventory("n1", bench.journal, "e1")
-        self.config = ReceivedConfig(bench.bus, "n1")
+        self.config = ReceivedConfig(bench.bus, "n1", bench.store)
         self.reservations = Reservations(self.inventory, self.config, NODE, dict)
 
     def has(self, seed: int, size: int) -> None:
