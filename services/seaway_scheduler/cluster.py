@@ -172,7 +172,12 @@ class Cluster:
         self._reorder(node)
 
     def made(self, identifier: str, name: str) -> bool:
-        """The container is on its node, whose next beat shows it; whether it was placed here."""
+        """The container is on its node, whose next beat shows it; whether it was placed here.
+
+        Where another copy has placed it again, elsewhere, nothing came of the placement here.
+        """
+        if self._placed.get(identifier, name) != name:
+            self.unplaced(identifier)
         node = self._nodes.get(name)
         promise = node.promises.get(identifier) if node is not None else None
         if promise is None:
