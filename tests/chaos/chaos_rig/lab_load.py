@@ -13,7 +13,7 @@ from chaos_rig.lab_cluster import UNIT, LabCluster
 _PATIENCE_S = 180.0
 _LACKING = ("lack memory", "lacks memory", "too little memory")
 _REMOVED_AT_ONCE = 3
-_FATES = {"keep": 5, "run": 4, "end": 3, "remove": 1}
+_FATES = {"keep": 4, "grow": 3, "run": 4, "end": 3, "remove": 1}
 
 
 @dataclass
@@ -105,8 +105,10 @@ class LabLoad:
             self._refused(client, attempt, reply)
             return
         attempt.container = str(reply.json()["Id"])
-        if fate in ("run", "end"):
+        if fate in ("run", "grow", "end"):
             attempt.starts = client.start(attempt.container)
+        if fate == "grow":
+            self._grow(client, attempt)
         if fate == "end":
             got = client.wait(attempt.container)
             assert got in (code, 255), f"{attempt} ended with {got}, not {code}: 255 is that of a power cut"
@@ -129,6 +131,12 @@ class LabLoad:
             leaving, self._kept = self._kept[:_REMOVED_AT_ONCE], self._kept[_REMOVED_AT_ONCE:]
         for one in leaving:
             self._remove(client, one)
+
+    def _grow(self, client: Client, attempt: Attempt) -> None:
+        """Reserve one unit more, if the node has it."""
+        limits = {"MemoryReservation": (attempt.units + 1) * UNIT}
+        reply = client.steadily("POST", f"/containers/{attempt.container}/update", limits)
+        assert reply.status == 200 or any(words in reply.message for words in _LACKING), reply
 
     def _remove(self, client: Client, attempt: Attempt) -> None:
         client.remove(attempt.container)
