@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from seaway_bus.bus import Bus, Command
+from seaway_bus.transport import TransportError
 from seaway_cluster.registrations import Registrations
 from seaway_cluster.request import ContainerRequest, Identity, container_spec, place_request
 from seaway_contracts import catalogue as cat
@@ -179,8 +180,8 @@ class ContainerCreator:
         if placing is not None:
             await placing
         try:
-            await self._bus.call(cat.UNPLACE, ContainerId(id=identifier))
-        except SeawayError as error:
+            await self._bus.publish(cat.UNPLACED, ContainerId(id=identifier))
+        except TransportError as error:
             log.debug("the placement of %s lapses by itself: %s", identifier, error)
 
     async def _make(self, registered: RegisteredContainer, node: str) -> StatusReply:

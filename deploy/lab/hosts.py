@@ -19,6 +19,7 @@ _COMMANDS: Final = Path(sys.executable).parent
 _START_S: Final = 90.0
 _POLL_S: Final = 0.02
 _READY: Final = "is ready"
+_AGENT: Final = f"^[^ ]*python[^ ]* {_COMMANDS}/seaway-agent "
 
 
 class Host:
@@ -27,6 +28,7 @@ class Host:
     def __init__(self, machine: Machine, directory: Path) -> None:
         self.machine, self.directory = machine, directory
         self.root, self.run = directory / "root", directory / "run"
+        self._boot_id = directory / "boot_id"
 
     @property
     def name(self) -> str:
@@ -41,13 +43,14 @@ class Host:
     def boot(self, *, with_us: bool) -> None:
         """Make its machine, with nothing running on it. Raises LabError."""
         self.directory.mkdir(exist_ok=True)
+        self._boot_id.write_text(str(uuid.uuid4()))
         shutil.rmtree(self.run, ignore_errors=True)
         self.machine.boot(with_us=with_us)
 
     def _command(self, program: str, *words: str) -> list[str]:
-        """The kernel is all hosts' and isn't booted: each boot of a host has an id of its own."""
+        """The kernel is all hosts' and isn't booted: each boot of a host has an id of its own, until the next one."""
         own = ("--root", str(self.root), "--run", str(self.run), "--node", self.name)
-        return ["env", f"SEAWAY_BOOT_ID={uuid.uuid4()}", str(_COMMANDS / program), *words, *own]
+        return ["env", f"SEAWAY_BOOT_ID={self._boot_id.read_text()}", str(_COMMANDS / program), *words, *own]
 
 
 class Server(Host):
@@ -96,6 +99,18 @@ class Node(Host):
         words = self._command("seaway-agent", "--config", str(self.root / "join" / "agent.toml"))
         agent = self.machine.start(words, self.log)
         return lambda: self._wait(agent, before)
+
+    def kill_agent(self) -> None:
+        """Kill the agent alone (SIGKILL); `start` starts the next one. Raises LabError if none runs."""
+        self.machine.run("pkill", "-KILL", "--oldest", "-f", _AGENT)
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether its agent runs."""
+        try:
+            return bool(self.machine.run("pgrep", "--oldest", "-f", _AGENT))
+        except LabError:
+            return False
 
     def _wait(self, agent: "subprocess.Popen[str]", before: int) -> None:
         deadline = time.monotonic() + _START_S

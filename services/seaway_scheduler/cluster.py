@@ -73,7 +73,7 @@ class Cluster:
             self.set_terms(record.node, NodeTerms.of(record.settings))
 
     def beat(self, beat: Beat, now: float) -> None:
-        """Take a beat, which shows the containers that were made before it. A node that leaves is down until its next."""
+        """Take a beat: it shows the containers made before it. A node that leaves is down until its next beat."""
         if self._removed.get(beat.node) == beat.epoch:
             return
         self._removed.pop(beat.node, None)

@@ -25,9 +25,8 @@ from seaway_contracts.catalogue import (
     NODE_REMOVE,
     NODE_UPDATE,
     PLACE,
-    UNPLACE,
+    UNPLACED,
 )
-from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, PublicContainerEvent
 from seaway_contracts.node_settings import ClusterUpdated, NodeUpdated
@@ -82,12 +81,12 @@ class Scheduler:
     async def start(self) -> None:
         """Listen, learn what metadata knows, serve."""
         await self._bus.on_message(BEAT, self._facts.receive)
+        await self._bus.on_message(UNPLACED, lambda unplaced: self._cluster.unplaced(unplaced.id))
         self._bus.transport.on_reconnect(lambda: self._cluster.excuse(time.monotonic()))
         await self._feed.start()
         if not await self._learn():
             self._tasks.spawn("learn", self._learn_later())
         await self._bus.serve(PLACE, self.place)
-        await self._bus.serve(UNPLACE, self.unplace)
         await self._bus.transport.flush()
 
     async def close(self) -> None:
@@ -132,11 +131,6 @@ class Scheduler:
                 await self._first_beat.wait()
         if not self._cluster:
             raise unavailable("no node has joined the cluster yet; start seaway-agent on a machine and try again")
-
-    async def unplace(self, request: ContainerId, command: Command) -> Empty:
-        """Give a placement back. If another copy has placed it, that one frees it after a minute."""
-        self._cluster.unplaced(request.id)
-        return Empty()
 
     async def _learn(self) -> bool:
         """Learn from metadata the settings, the nodes that are silent just now, and the containers; whether that was

@@ -77,7 +77,7 @@ class CreateCommand:
         self._inventory.check_room(command)
         self._making[spec.id] = command.id
         try:
-            async with self._reservations.taken(spec, again=asked.former is not None):
+            with self._reservations.taken(spec, again=asked.former is not None):
                 status = await self._make(asked, command)
             return StatusReply(status=status, warnings=self._checks.warnings(spec))
         finally:

@@ -118,9 +118,9 @@ class UpdateCommands:
         if not cgroups.has_weights(self._host):
             limits = limits.model_copy(update={"blkio_weight": 0})
 
-        async def update(runner: ContainerRunner) -> ContainerStatus:
-            async with self._reservations.updated(asked.id, limits):
+        async def work(runner: ContainerRunner) -> ContainerStatus:
+            with self._reservations.raised(asked.id, limits):
                 return await runner.update(command, limits, asked.restart)
 
-        done = await self._inventory.first(asked.id, command, update)
+        done = await self._inventory.first(asked.id, command, work)
         return done.model_copy(update={"warnings": warnings})

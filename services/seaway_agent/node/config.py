@@ -2,35 +2,41 @@
 
 import asyncio
 import logging
+import sqlite3
 from typing import Final
 
+from seaway_agent.state.database import Store
 from seaway_bus.bus import Bus
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NODE_CONFIG, TO_NODES
-from seaway_contracts.errors import SeawayError, unavailable
-from seaway_contracts.node_settings import ClusterSettings, NodeSettings, ToNodes
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.node_settings import NodeConfig, NodeSettings, ToNodes
 
 log = logging.getLogger(__name__)
 _RETRY_S: Final = 5.0
-_FIRST_S: Final = 5.0
+_STORED: Final = "config"
 
 
 class ReceivedConfig:
-    """The last known configuration. The agent asks for it at its start, after a reconnection and after changes."""
+    """The last known configuration. The agent asks for it at its start, after a reconnection and after changes.
 
-    def __init__(self, bus: Bus, node: str) -> None:
+    It is stored: an agent that starts while metadata is away begins with the last one that this node had.
+    """
+
+    def __init__(self, bus: Bus, node: str, store: Store) -> None:
         self._bus = bus
         self._node = node
+        self._store = store
         self._due = asyncio.Event()
-        self._received = asyncio.Event()
-        self.settings = NodeSettings(node=node)
-        self.cluster = ClusterSettings()
-        self.beat_interval_s = 0.0
-        """At least this much between two beats."""
+        self._is_current = False
+        """Whether metadata has answered since the start, or the last reconnection."""
+        stored = store.fact(_STORED)
+        known = NodeConfig.model_validate_json(stored) if stored else NodeConfig(settings=NodeSettings(node=node))
+        self._use(known)
 
     async def run(self) -> None:
         """Keep it up to date; never returns."""
-        self._bus.transport.on_reconnect(self._due.set)
+        self._bus.transport.on_reconnect(self._reconnected)
         await self._bus.on_message(TO_NODES, self._hear)
         self._due.set()
         while True:
@@ -43,28 +49,37 @@ class ReceivedConfig:
                 await asyncio.sleep(_RETRY_S)
                 self._due.set()
             else:
-                if answer.settings.version >= self.settings.version:
-                    self.settings = answer.settings
-                self._apply(answer.to_nodes)
-                self._received.set()
+                self._keep(answer.model_copy(update={"to_nodes": self._newest(answer.to_nodes)}))
+                self._is_current = True
 
-    async def received(self) -> None:
-        """Return once metadata has answered since the agent's start. Raises SeawayError (UNAVAILABLE) after a while."""
-        try:
-            async with asyncio.timeout(_FIRST_S):
-                await self._received.wait()
-        except TimeoutError:
-            raise unavailable(
-                f"node {self._node} has just started and does not know yet how much may be reserved; try again"
-            ) from None
+    def _reconnected(self) -> None:
+        """The server, and what it stores, may be another one."""
+        self._is_current = False
+        self._due.set()
 
     def _hear(self, body: ToNodes) -> None:
-        self._apply(body)
+        self._keep(self._known.model_copy(update={"to_nodes": self._newest(body)}))
         if body.changed == self._node:
             self._due.set()
 
-    def _apply(self, body: ToNodes) -> None:
-        """A copy of metadata may not have heard yet of the cluster's last change."""
-        if body.cluster.version >= self.cluster.version:
-            self.cluster = body.cluster
-        self.beat_interval_s = body.beat_interval_ns / 1e9
+    def _newest(self, body: ToNodes) -> ToNodes:
+        """The message, but no older settings of the cluster: a copy of metadata may not have heard of a change yet."""
+        if self._is_current and body.cluster.version < self.cluster.version:
+            return body.model_copy(update={"cluster": self.cluster})
+        return body
+
+    def _keep(self, config: NodeConfig) -> None:
+        if config == self._known:
+            return
+        self._use(config)
+        try:
+            self._store.put_fact(_STORED, config.model_dump_json(exclude_defaults=True))
+        except sqlite3.Error as error:
+            log.warning("this node's settings can't be stored, so the next agent asks for them: %s", error)
+
+    def _use(self, config: NodeConfig) -> None:
+        self._known = config
+        self.settings = config.settings
+        self.cluster = config.to_nodes.cluster
+        self.beat_interval_s = config.to_nodes.beat_interval_ns / 1e9
+        """At least this much between two beats."""

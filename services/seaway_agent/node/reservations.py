@@ -1,8 +1,7 @@
-"""Refuses reservations for which this node has no room, whatever the scheduler knew. See ADR 0050."""
+"""The judge of this node's reservations: what does not fit is refused, whatever a scheduler knew or did not know."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.node.config import ReceivedConfig
@@ -13,7 +12,7 @@ from seaway_contracts.nodes import Capacity, Reservation, reservation, total
 
 
 class Reservations:
-    """What the node's containers reserve, with those that are being made or updated."""
+    """What the node's containers reserve, and those that are being made."""
 
     def __init__(
         self,
@@ -27,44 +26,41 @@ class Reservations:
         self._config = config
         self._capacity = capacity
         self._devices = devices
-        self._one_update = asyncio.Lock()
-        self._pending: dict[str, Reservation] = {}
+        self._coming: dict[object, tuple[str, Reservation]] = {}
 
-    @contextlib.asynccontextmanager
-    async def taken(self, spec: ContainerSpec, *, again: bool) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def taken(self, spec: ContainerSpec, *, again: bool) -> Iterator[None]:
         """Count a container while it is made. `again`: it was here before, and is not refused.
 
-        Raises SeawayError: CONFLICT, with the reason NO_ROOM, where it does not fit; UNAVAILABLE while it is not known
-        how much may be reserved.
+        Raises SeawayError: CONFLICT, with the reason NO_ROOM, where it does not fit.
         """
         wanted = reservation(spec.resources)
-        if not again and wanted != Reservation():
-            await self._config.received()
+        if not again:
             self._check(spec.id, wanted)
         with self._counted(spec.id, wanted):
             yield
 
-    @contextlib.asynccontextmanager
-    async def updated(self, container: str, limits: Resources) -> AsyncIterator[None]:
-        """Count a container's larger reservation of memory while it is updated. Raises as `taken`."""
-        runner, memory = self._inventory.runners.get(container), limits.memory_reservation
-        if runner is None or memory <= runner.spec.resources.memory_reservation:
+    @contextlib.contextmanager
+    def raised(self, container: str, limits: Resources) -> Iterator[None]:
+        """Count a container's larger reservation while it is updated. Raises as `taken` where that does not fit."""
+        runner = self._inventory.runners.get(container)
+        if runner is None or limits.memory_reservation <= runner.spec.resources.memory_reservation:
             yield
             return
-        async with self._one_update:
-            await self._config.received()
-            self._check(container, Reservation(memory=memory))
-            present = reservation(runner.spec.resources)
-            with self._counted(container, present.model_copy(update={"memory": max(memory, present.memory)})):
-                yield
+        self._check(container, Reservation(memory=limits.memory_reservation))
+        present = reservation(runner.spec.resources)
+        with self._counted(container, present.model_copy(update={"memory": limits.memory_reservation})):
+            yield
 
     @contextlib.contextmanager
     def _counted(self, container: str, wanted: Reservation) -> Iterator[None]:
-        self._pending[container] = wanted
+        """It is not in the container's spec yet; others are judged in the meantime."""
+        token = object()
+        self._coming[token] = container, wanted
         try:
             yield
         finally:
-            self._pending.pop(container, None)
+            del self._coming[token]
 
     def _check(self, container: str, wanted: Reservation) -> None:
         if wanted == Reservation():
@@ -82,7 +78,9 @@ class Reservations:
     def _held(self, container: str) -> Reservation:
         """What all other containers reserve."""
         held = {one: reservation(runner.spec.resources) for one, runner in self._inventory.runners.items()}
-        held |= self._pending
+        for one, wanted in self._coming.values():
+            if one not in held or held[one].memory < wanted.memory:
+                held[one] = wanted
         held.pop(container, None)
         return total(held.values())
 

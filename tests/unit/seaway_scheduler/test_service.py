@@ -17,7 +17,7 @@ from seaway_contracts.catalogue import (
     NODE_REMOVE,
     NODE_UPDATE,
     PLACE,
-    UNPLACE,
+    UNPLACED,
     event_channel,
 )
 from seaway_contracts.commands import ContainerId
@@ -232,14 +232,37 @@ async def test_what_a_node_tells_is_not_heard(fake_bus: Bus, tasks: Tasks) -> No
 
 
 async def test_a_placement_can_be_given_back(fake_bus: Bus, tasks: Tasks) -> None:
-    await Scheduler(fake_bus, tasks).start()
+    """Each copy hears of it: whichever has placed it."""
+    copies = [Scheduler(fake_bus, tasks) for _ in range(2)]
+    for copy in copies:
+        await copy.start()
     await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    await fake_bus.transport.flush()
     most = Resources(memory_reservation=8 * GIB)
-    await fake_bus.call(PLACE, request(1, resources=most))
-    with pytest.raises(SeawayError, match="lacks memory"):
-        await fake_bus.call(PLACE, request(2, resources=most))
-    await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
-    assert (await fake_bus.call(PLACE, request(2, resources=most))).node == "n1"
+    for copy in copies:
+        await copy.place(request(1, resources=most), Command.new())
+        with pytest.raises(SeawayError, match="lacks memory"):
+            await copy.place(request(2, resources=most), Command.new())
+    await fake_bus.publish(UNPLACED, ContainerId(id=container_id(1)))
+    await fake_bus.transport.flush()
+    for copy in copies:
+        assert (await copy.place(request(2, resources=most), Command.new())).node == "n1"
+
+
+async def test_a_container_that_another_copy_has_placed_elsewhere_takes_no_room_here(
+    fake_bus: Bus, tasks: Tasks
+) -> None:
+    """Its first node refused it, and the other copy was asked for the next one."""
+    copy = Scheduler(fake_bus, tasks)
+    await copy.start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    await fake_bus.transport.flush()
+    most = Resources(memory_reservation=8 * GIB)
+    assert (await copy.place(request(1, resources=most), Command.new())).node == "n1"
+    await publish(fake_bus, "create", 1, node="n2")
+    await until(lambda: copy._cluster.placement(container_id(1)) is None)
+    assert (await copy.place(request(2, resources=most), Command.new())).node == "n1"
 
 
 async def test_ports_are_known_after_a_restart_and_after_a_lost_connection(
@@ -357,7 +380,7 @@ async def test_settings_are_learned_from_metadata(fake_bus: Bus, tasks: Tasks) -
     for disk, name in (("ssd", "n1"), ("hdd", "n2")):
         constraints = (Condition(key="node.labels.disk", value=disk), Condition(key="node.labels.zone", value="a"))
         assert (await fake_bus.call(PLACE, request(1, constraints=constraints))).node == name
-        await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
+        await fake_bus.publish(UNPLACED, ContainerId(id=container_id(1)))
 
 
 async def test_a_placement_waits_for_the_settings_of_nodes(
@@ -469,7 +492,7 @@ async def test_a_container_of_a_moment_ago_is_found_by_its_name(fake_bus: Bus, t
     assert asked == ["db"]
     with pytest.raises(SeawayError, match=r"3 do not fit affinity container==cache"):
         await fake_bus.call(PLACE, request(4, affinities=(Condition(key="container", value="cache"),)))
-    await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
+    await fake_bus.publish(UNPLACED, ContainerId(id=container_id(1)))
     await fake_bus.call(PLACE, request(5, affinities=(apart,)))
     assert asked == ["db", "cache", "db"]
 

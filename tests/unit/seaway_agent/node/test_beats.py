@@ -100,7 +100,7 @@ def heartbeat_of(
         facts or NodeFacts(),
         interval_s,
         host or Host(),
-        config or ReceivedConfig(bench.bus, "n1"),
+        config or ReceivedConfig(bench.bus, "n1", bench.store),
         health,
     )
 
@@ -184,7 +184,7 @@ async def test_a_beat_says_what_is_free_of_the_host_and_what_runs_out(bench: Ben
 
 async def test_the_next_beat_comes_when_the_last_one_said(bench: Bench) -> None:
     """The interval may change while the host's routes are read."""
-    config = ReceivedConfig(bench.bus, "n1")
+    config = ReceivedConfig(bench.bus, "n1", bench.store)
     host = Host()
 
     async def change() -> tuple[str, ...]:
@@ -200,7 +200,7 @@ async def test_the_next_beat_comes_when_the_last_one_said(bench: Bench) -> None:
 
 
 async def test_a_beat_waits_as_long_as_metadata_demands(bench: Bench) -> None:
-    config = ReceivedConfig(bench.bus, "n1")
+    config = ReceivedConfig(bench.bus, "n1", bench.store)
     heartbeat = heartbeat_of(bench, config=config, interval_s=2)
     assert heartbeat.beat().interval_ns == 2 * 10**9
     config.beat_interval_s = 20.0

@@ -1,6 +1,5 @@
 """What a node lets its containers reserve."""
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 from tests.unit.seaway_agent.runner_bench import Bench
 
 from seaway_agent.inventory.inventory import Inventory
-from seaway_agent.node import config
 from seaway_agent.node.config import ReceivedConfig
 from seaway_agent.node.reservations import Reservations, lacks
 from seaway_contracts.containers import ContainerSpec, DeviceRequest, Resources
@@ -76,8 +74,7 @@ class Judge:
 
     def __init__(self, bench: Bench) -> None:
         self.inventory = Inventory("n1", bench.journal, "e1")
-        self.config = ReceivedConfig(bench.bus, "n1")
-        self.config._received.set()
+        self.config = ReceivedConfig(bench.bus, "n1", bench.store)
         self.reservations = Reservations(self.inventory, self.config, NODE, dict)
 
     def has(self, seed: int, size: int) -> None:
@@ -85,9 +82,9 @@ class Judge:
         made: Any = SimpleNamespace(spec=reserving(seed, size))
         self.inventory.runners[made.spec.id] = made
 
-    async def refusal(self, seed: int, size: int, *, again: bool = False) -> SeawayError | None:
+    def refusal(self, seed: int, size: int, *, again: bool = False) -> SeawayError | None:
         try:
-            async with self.reservations.taken(reserving(seed, size), again=again):
+            with self.reservations.taken(reserving(seed, size), again=again):
                 return None
         except SeawayError as error:
             return error
@@ -102,81 +99,53 @@ def judge(bench: Bench) -> Judge:
     return Judge(bench)
 
 
-async def test_what_does_not_fit_is_refused_with_its_reason(judge: Judge) -> None:
+def test_what_does_not_fit_is_refused_with_its_reason(judge: Judge) -> None:
     judge.has(1, 6 * GIB)
-    assert await judge.refusal(2, 2 * GIB) is None
-    error = await judge.refusal(2, 2 * GIB + 1)
+    assert judge.refusal(2, 2 * GIB) is None
+    error = judge.refusal(2, 2 * GIB + 1)
     assert error is not None
     assert (error.code, error.reason) == (Code.CONFLICT, Reason.NO_ROOM)
     assert error.facts == {"node": "n1", "lacks": "memory"}
     assert error.message == "node n1 has too little memory left to reserve for the container"
     judge.config.settings = NodeSettings(node="n1", reserved=Reserved(memory=GIB))
-    assert await judge.refusal(2, 2 * GIB) is not None
-    assert await judge.refusal(2, 0) is None, "what reserves nothing is never refused"
+    assert judge.refusal(2, 2 * GIB) is not None
+    assert judge.refusal(2, 0) is None, "what reserves nothing is never refused"
 
 
-async def test_containers_that_are_being_made_count_once(judge: Judge) -> None:
-    async with judge.reservations.taken(reserving(1, 5 * GIB), again=False):
-        assert await judge.refusal(2, 4 * GIB) is not None
+def test_containers_that_are_being_made_count_once(judge: Judge) -> None:
+    with judge.reservations.taken(reserving(1, 5 * GIB), again=False):
+        assert judge.refusal(2, 4 * GIB) is not None
         judge.has(1, 5 * GIB)
-        assert await judge.refusal(2, 3 * GIB) is None
-    assert await judge.refusal(2, 4 * GIB) is not None
+        assert judge.refusal(2, 3 * GIB) is None
+    assert judge.refusal(2, 4 * GIB) is not None
     del judge.inventory.runners[reserving(1, 0).id]
-    assert await judge.refusal(2, 8 * GIB) is None
+    assert judge.refusal(2, 8 * GIB) is None
 
 
-async def test_a_creation_that_fails_gives_its_reservation_back(judge: Judge) -> None:
-    with pytest.raises(OSError, match="full"):
-        async with judge.reservations.taken(reserving(1, 8 * GIB), again=False):
-            raise OSError("full")
-    assert await judge.refusal(2, 8 * GIB) is None
+def test_a_creation_that_fails_gives_its_reservation_back(judge: Judge) -> None:
+    with pytest.raises(OSError, match="full"), judge.reservations.taken(reserving(1, 8 * GIB), again=False):
+        raise OSError("full")
+    assert judge.refusal(2, 8 * GIB) is None
 
 
-async def test_a_container_that_was_here_before_is_never_refused(judge: Judge) -> None:
+def test_a_container_that_was_here_before_is_never_refused(judge: Judge) -> None:
     judge.has(1, 8 * GIB)
-    assert await judge.refusal(2, GIB, again=True) is None
+    assert judge.refusal(2, GIB, again=True) is None
 
 
-async def test_an_update_is_judged_by_what_it_adds(judge: Judge) -> None:
+def test_an_update_is_judged_by_what_it_adds(judge: Judge) -> None:
     judge.has(1, 5 * GIB)
     judge.has(2, 2 * GIB)
     identifier = reserving(2, 0).id
-    for fits in (Resources(memory_reservation=3 * GIB), Resources(memory=9 * GIB), Resources(memory_reservation=GIB)):
-        async with judge.reservations.updated(identifier, fits):
-            pass
-    with pytest.raises(SeawayError, match="too little memory") as caught:
-        async with judge.reservations.updated(identifier, Resources(memory_reservation=3 * GIB + 1)):
-            pass
-    assert caught.value.reason is Reason.NO_ROOM
-
-
-async def test_an_update_counts_while_it_is_carried_out(judge: Judge) -> None:
-    """Else a container that is made meanwhile, or another update, would get the same memory."""
-    judge.has(1, GIB)
-    judge.has(2, GIB)
-    first, second = reserving(1, 0).id, reserving(2, 0).id
-    async with judge.reservations.updated(first, Resources(memory_reservation=6 * GIB)):
-        assert await judge.refusal(3, 2 * GIB) is not None
-        assert await judge.refusal(3, GIB) is None
-        other = asyncio.create_task(
-            judge.reservations.updated(second, Resources(memory_reservation=7 * GIB)).__aenter__()
-        )
-        judge.has(1, 6 * GIB)
-    with pytest.raises(SeawayError, match="too little memory"):
-        await other
-    async with judge.reservations.updated(second, Resources(memory_reservation=2 * GIB)):
+    with judge.reservations.raised(identifier, Resources(memory_reservation=3 * GIB)):
+        assert judge.refusal(3, 1) is not None, "it is counted before it is stored"
+    assert judge.refusal(3, GIB) is None
+    with judge.reservations.raised(identifier, Resources(memory=9 * GIB)):
+        assert judge.refusal(3, GIB) is None
+    too_much = Resources(memory_reservation=3 * GIB + 1)
+    with (
+        pytest.raises(SeawayError, match="too little memory") as caught,
+        judge.reservations.raised(identifier, too_much),
+    ):
         pass
-    assert await judge.refusal(3, GIB) is None
-
-
-async def test_nothing_is_reserved_before_metadata_has_answered(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent that has just started does not know what operators keep free."""
-    judge.config._received.clear()
-    monkeypatch.setattr(config, "_FIRST_S", 0.0)
-    error = await judge.refusal(1, GIB)
-    assert error is not None
-    assert error.code is Code.UNAVAILABLE
-    assert await judge.refusal(1, 0) is None, "nor does it need to"
-    assert await judge.refusal(1, GIB, again=True) is None, "it was judged before"
-    judge.config._received.set()
-    assert await judge.refusal(1, GIB) is None
+    assert caught.value.reason is Reason.NO_ROOM
