@@ -1,12 +1,17 @@
-"""One request from a program that has no event loop: connect, ask, disconnect."""
+"""What a program without an event loop does on the bus: connect, ask, disconnect."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from seaway_bus.bus import Bus
 from seaway_bus.transport import TransportError
 from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.errors import unavailable
+from seaway_kit.tasks import Tasks
+
+T = TypeVar("T")
 
 
 def ask_once(
@@ -22,14 +27,33 @@ def ask_once(
 ) -> R:
     """The reply. Raises SeawayError, the other side's or UNAVAILABLE where the bus can't be reached."""
 
-    async def ask() -> R:
+    def ask(bus: Bus, _: Tasks) -> Awaitable[R]:
+        return bus.call(channel, request, node=node)
+
+    return run_once(ask, url=url, user=user, password=password, ca=ca, seed=seed)
+
+
+def run_once(
+    work: Callable[[Bus, Tasks], Awaitable[T]],
+    *,
+    url: str,
+    user: str,
+    password: str = "",
+    ca: Path | None = None,
+    seed: str = "",
+) -> T:
+    """The outcome of `work`; its tasks end with it. Raises SeawayError: UNAVAILABLE where the bus can't be reached."""
+
+    async def run() -> T:
+        tasks = Tasks("once")
         try:
             bus = await Bus.connect(url, name="seaway", user=user, password=password, ca=ca, seed=seed)
+            try:
+                return await work(bus, tasks)
+            finally:
+                await tasks.close()
+                await bus.close()
         except TransportError as error:
             raise unavailable(f"the bus at {url} can't be reached: {error}") from error
-        try:
-            return await bus.call(channel, request, node=node)
-        finally:
-            await bus.close()
 
-    return asyncio.run(ask())
+    return asyncio.run(run())

@@ -232,8 +232,8 @@ def _chosen(placed: str | SeawayError) -> str:
 
 
 def _without_room(last: SeawayError, nodes: int) -> SeawayError:
-    """As where the scheduler finds no node: other reservations take the room as fast as it becomes free."""
-    return SeawayError(Code.UNPLACEABLE, f"{nodes} nodes had too little left to reserve, the last: {last.message}")
+    """The same code as where the scheduler finds no node."""
+    return SeawayError(Code.UNPLACEABLE, f"{nodes} nodes have refused it, the last: {last.message}")
 
 
 def _on_two_nodes(first: SeawayError, other: SeawayError) -> SeawayError:

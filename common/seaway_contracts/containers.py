@@ -1,12 +1,15 @@
 """Containers: the spec (`ContainerSpec`, written once) and the status (`ContainerStatus`, written by the agent)."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from seaway_contracts.base import Payload
 from seaway_contracts.images import Healthcheck, Layer
+
+DEFAULT_STOP_S: Final = 10
+"""From the stop signal to SIGKILL, for a container without a stop time-out of its own."""
 
 
 class State(StrEnum):

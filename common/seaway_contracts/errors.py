@@ -47,7 +47,8 @@ class Reason(StrEnum):
     OTHER_NODE = "other_node"
     """The container can only be made on the `node` that `facts` names, because of the `thing` that is there."""
     NO_ROOM = "no_room"
-    """The `node` that `facts` names can't reserve what the container wants: it `lacks` memory, CPU or devices."""
+    """The `node` that `facts` names can't reserve what the container wants: it `lacks` memory, CPU or devices,
+    or `availability`: it gets no new containers."""
 
 
 _REASONS: Final = {reason.value: reason for reason in Reason}

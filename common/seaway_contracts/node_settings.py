@@ -99,12 +99,12 @@ class ClusterUpdated(Payload):
 class ToNodes(Payload):
     """What all agents must know. `beat_interval_ns`: at least this much between two beats; 0: as the agent is set.
 
-    `changed`: the node whose settings have changed; its agent asks for them.
+    `changed`: the settings of a node, whose agent applies them and asks again.
     """
 
     beat_interval_ns: int = 0
     cluster: ClusterSettings = Field(default_factory=ClusterSettings)
-    changed: str = ""
+    changed: NodeSettings | None = None
 
 
 class NodeConfig(Payload):

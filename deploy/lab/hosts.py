@@ -1,5 +1,6 @@
 """A host of the lab: its machine, its directories, and the suite or the agent that runs there. Blocks."""
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -40,12 +41,38 @@ class Host:
         """Its address on the lab's network."""
         return address_of(self.name)
 
+    @property
+    def endpoint(self) -> str:
+        """For DOCKER_HOST, where an API runs on it."""
+        return f"unix://{self.run}/docker.sock"
+
     def boot(self, *, with_us: bool) -> None:
         """Make its machine, with nothing running on it. Raises LabError."""
         self.directory.mkdir(exist_ok=True)
         self._boot_id.write_text(str(uuid.uuid4()))
         shutil.rmtree(self.run, ignore_errors=True)
         self.machine.boot(with_us=with_us)
+
+    def seaway(self, *words: str) -> str:
+        """Run `seaway WORDS` there, with the host's directories; what it says. Raises LabError."""
+        own = ("--root", str(self.root), "--run", str(self.run))
+        return self.machine.run(str(_COMMANDS / "seaway"), *words, *own)
+
+    def start_program(self, program: str, *words: str) -> Callable[[], None]:
+        """Start one of Seaway's services there, which logs to `agent.log`, `api.log` …; what it returns waits until the
+        service is ready, and raises LabError if it isn't.
+        """
+        log = self.directory / f"{program.removeprefix('seaway-')}.log"
+        before = log.stat().st_size if log.exists() else 0
+        process = self.machine.start(self._command(program, *words), log)
+        return lambda: self._wait(process, program, log, before)
+
+    def _wait(self, process: "subprocess.Popen[str]", program: str, log: Path, before: int) -> None:
+        deadline = time.monotonic() + _START_S
+        while _READY not in (said := log.read_bytes()[before:].decode(errors="replace")):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LabError(f"{program} has not started on {self.name}: {said[-2000:]}")
+            time.sleep(_POLL_S)
 
     def _command(self, program: str, *words: str) -> list[str]:
         """The kernel is all hosts' and isn't booted: each boot of a host has an id of its own, until the next one."""
@@ -55,11 +82,6 @@ class Host:
 
 class Server(Host):
     """The host with NATS, all services and an agent: `seaway up --listen`."""
-
-    @property
-    def endpoint(self) -> str:
-        """For DOCKER_HOST."""
-        return f"unix://{self.run}/docker.sock"
 
     @property
     def ca(self) -> Path:
@@ -75,18 +97,28 @@ class Server(Host):
 
     def invite(self, nodes: int) -> list[str]:
         """Make a token for so many nodes; the words `seaway join …` by which they join. Raises LabError."""
-        own = ("--root", str(self.root), "--run", str(self.run))
-        said = self.machine.run(str(_COMMANDS / "seaway"), "token", "create", "--uses", str(nodes), *own)
+        said = self.seaway("token", "create", "--uses", str(nodes))
         return shlex.split(said.splitlines()[-1])
+
+    def start_copy(self, service: str, host: Host) -> Callable[[], None]:
+        """Start one more copy of a service (`api`, `metadata`, `scheduler`) on another host, as deploy/README.md says.
+
+        What it returns waits until the service is ready, and raises LabError if it isn't.
+        """
+        place = host.directory / service
+        place.mkdir(exist_ok=True)
+        ca, password = (shutil.copy(file, place) for file in (self.ca, self.root / "secrets" / service))
+        login = ("--nats-ca", str(ca), "--nats-user", service, "--nats-password-file", str(password))
+        return host.start_program(f"seaway-{service}", "--nats", self.nats, *login)
+
+    @property
+    def nats(self) -> str:
+        """The URL of its NATS server."""
+        return f"nats://{self.address}:{json.loads((self.root / 'suite.json').read_text())['nats_port']}"
 
 
 class Node(Host):
     """A host with an agent alone."""
-
-    @property
-    def log(self) -> Path:
-        """What its agents have said."""
-        return self.directory / "agent.log"
 
     def join(self, server: Server, invitation: Sequence[str]) -> None:
         """Become a node by the server's invitation, with a copy of its CA. Raises LabError."""
@@ -95,10 +127,7 @@ class Node(Host):
 
     def start(self) -> Callable[[], None]:
         """Start the agent; what it returns waits until the agent is ready, and raises LabError if it isn't."""
-        before = self.log.stat().st_size if self.log.exists() else 0
-        words = self._command("seaway-agent", "--config", str(self.root / "join" / "agent.toml"))
-        agent = self.machine.start(words, self.log)
-        return lambda: self._wait(agent, before)
+        return self.start_program("seaway-agent", "--config", str(self.root / "join" / "agent.toml"))
 
     def kill_agent(self) -> None:
         """Kill the agent alone (SIGKILL); `start` starts the next one. Raises LabError if none runs."""
@@ -112,12 +141,9 @@ class Node(Host):
         except LabError:
             return False
 
-    def _wait(self, agent: "subprocess.Popen[str]", before: int) -> None:
-        deadline = time.monotonic() + _START_S
-        while _READY not in (said := self.log.read_bytes()[before:].decode(errors="replace")):
-            if agent.poll() is not None or time.monotonic() > deadline:
-                raise LabError(f"the agent of {self.name} has not started: {said[-2000:]}")
-            time.sleep(_POLL_S)
+    def leave(self) -> None:
+        """Stop the agent and remove all that it made, and the node's key. Raises LabError."""
+        self.seaway("purge")
 
 
 _TLS_FILES: Final = (("cert", "cert.pem"), ("key", "key.pem"), ("cacert", "ca.pem"))

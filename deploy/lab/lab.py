@@ -101,6 +101,11 @@ class Lab:
         """Where the cluster's API is, for DOCKER_HOST."""
         return self.server.endpoint
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all hosts."""
+        return list(self._links)
+
     def host(self, name: str) -> Host:
         """One host. Raises ValueError."""
         for host in (self.server, *self.nodes):

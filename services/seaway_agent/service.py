@@ -403,7 +403,7 @@ class Agent:
         capacity = Capacity(nano_cpus=info.cpus * CORE, memory=info.memory_total)
         reservations = Reservations(inventory, self._config, capacity, devices)
         await self._create_command(reservations).serve(bus)
-        await LifecycleCommands(inventory).serve(bus)
+        await LifecycleCommands(inventory, self._config).serve(bus)
         await UpdateCommands(inventory, self._cgroups.host, reservations).serve(bus)
         await NetworkCommands(inventory, self._journal, self._held, self._networks).serve(bus)
         volumes = VolumeCommands(inventory, self._journal, self._volumes)

@@ -63,9 +63,18 @@ def node_pause(name: str, root: SuiteRoot = None, run: SuiteRun = None, as_json:
 
 
 @node_app.command("drain")
-def node_drain(name: str, root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
+def node_drain(
+    name: str,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    stop: Annotated[bool, typer.Option("--stop", help="and stop those that run there, as `docker stop` does")] = False,
+    as_json: Json = False,
+) -> None:
     """Place no new containers on a node that is to be emptied; those that are there continue until they are stopped."""
-    _set(name, root, run, "drain", "is drained: it gets no new containers; those that are there continue", as_json)
+    if stop:
+        _drain_and_stop(name, root, run, as_json)
+    else:
+        _set(name, root, run, "drain", "is drained: it gets no new containers; those that are there continue", as_json)
 
 
 @node_app.command("activate")
@@ -119,6 +128,28 @@ def node_rm(
         return
     gone = f" with the records of its containers ({removed})" if removed else ""
     print(f"Node {name} was removed{gone}. What runs on its machine still runs: `seaway purge` there ends it.")
+
+
+def _drain_and_stop(name: str, root: SuiteRoot, run: SuiteRun, as_json: bool) -> None:
+    """Exit code 1 where a container could not be stopped."""
+    from seaway_cli import draining
+
+    ended: list[draining.Container] = []
+
+    def note(container: draining.Container) -> None:
+        ended.append(container)
+        if not as_json:
+            print(container.sentence, flush=True)
+
+    draining.drain(layout_of(root, run), name, note)
+    failed = sum(bool(one.error) for one in ended)
+    if as_json:
+        containers = [one.document for one in ended]
+        print(json.dumps({"node": name, "availability": "drain", "containers": containers}))
+    else:
+        print(draining.summary(name, ended))
+    if failed:
+        raise typer.Exit(1)
 
 
 def _set(name: str, root: SuiteRoot, run: SuiteRun, availability: Availability, sentence: str, as_json: bool) -> None:

@@ -106,22 +106,27 @@ def parse_labels(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]
 
 def _update(layout: Layout, request: UpdateNode) -> NodeSettings:
     """As the API's user: that of the command line is also subscribers', who change nothing."""
-    try:
-        agent_user(request.node)
-    except ValueError as error:
-        raise usage(str(error)) from None
+    check_name(request.node)
     return _ask(layout, API, UPDATE_NODE, request).settings
 
 
+def check_name(node: str) -> None:
+    """Raise CliError for a name that no node may have."""
+    try:
+        agent_user(node)
+    except ValueError as error:
+        raise usage(str(error)) from None
+
+
 def _ask(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
-    login = _login(layout, user)
+    login = login_of(layout, user)
     try:
         return ask_once(channel, request, url=login.url, user=login.user, password=login.password, ca=login.ca)
     except SeawayError as error:
         raise CliError(error.message) from None
 
 
-def _login(layout: Layout, user: str) -> Login:
+def login_of(layout: Layout, user: str) -> Login:
     """How that user logs in at the NATS server of the suite, its own or an outside one. Raises CliError."""
     suite.identify(layout)
     status = commands.status(layout.run)

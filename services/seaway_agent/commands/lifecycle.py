@@ -8,6 +8,7 @@ from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.node import checks
+from seaway_agent.node.config import ReceivedConfig
 from seaway_agent.node.reservations import Reservations
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
@@ -28,8 +29,9 @@ from seaway_docker.signals import parse_signal
 class LifecycleCommands:
     """Gives each command once to the container's state machine."""
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, config: ReceivedConfig) -> None:
         self._inventory = inventory
+        self._config = config
 
     async def serve(self, bus: Bus) -> None:
         """Take the commands from the bus."""
@@ -44,6 +46,9 @@ class LifecycleCommands:
 
     async def _start(self, asked: ContainerId, command: Command) -> StatusReply:
         self._inventory.check_room(command)
+        runner = self._inventory.runners.get(asked.id)
+        if runner is not None and not runner.status.run:
+            self._config.check_starts_new()
         return await self._inventory.once(asked.id, command, lambda machine, waiter: machine.start(waiter))
 
     async def _stop(self, asked: StopContainer, command: Command) -> StatusReply:

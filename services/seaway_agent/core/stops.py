@@ -7,11 +7,10 @@ from seaway_agent.core.events import killed
 from seaway_agent.core.instructions import Emit, Instruction, SendSignal, SetTimer, Thaw, Waiter
 from seaway_agent.core.phases import Phase
 from seaway_agent.core.state import ContainerState
-from seaway_contracts.containers import State
+from seaway_contracts.containers import DEFAULT_STOP_S, State
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.signals import parse_signal
 
-DEFAULT_STOP_S: Final = 10
 SECOND_NS: Final = 1_000_000_000
 
 

@@ -9,12 +9,13 @@ from seaway_agent.state.database import Store
 from seaway_bus.bus import Bus
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import NODE_CONFIG, TO_NODES
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import Code, Reason, SeawayError, conflict
 from seaway_contracts.node_settings import NodeConfig, NodeSettings, ToNodes
 
 log = logging.getLogger(__name__)
 _RETRY_S: Final = 5.0
 _STORED: Final = "config"
+_CLOSED: Final = {"pause": "it is paused", "drain": "it is being drained"}
 
 
 class ReceivedConfig:
@@ -49,8 +50,24 @@ class ReceivedConfig:
                 await asyncio.sleep(_RETRY_S)
                 self._due.set()
             else:
+                if self._due.is_set():  # the node's settings may have changed since
+                    answer = answer.model_copy(update={"settings": self.settings})
                 self._keep(answer.model_copy(update={"to_nodes": self._newest(answer.to_nodes)}))
                 self._is_current = True
+
+    def check_takes_new(self) -> None:
+        """Raise SeawayError (CONFLICT, NO_ROOM) where no new container may come; schedulers may hear of that later."""
+        if self.settings.availability != "active":
+            text = f"node {self._node} gets no new containers: {_CLOSED[self.settings.availability]}"
+            raise SeawayError(Code.CONFLICT, text, Reason.NO_ROOM, {"node": self._node, "lacks": "availability"})
+
+    def check_starts_new(self) -> None:
+        """Raise SeawayError (CONFLICT) where no container may have its first run: one that was made before a drain."""
+        if self.settings.availability == "drain":
+            raise conflict(
+                f"node {self._node} is drained, so a container that has not run yet is not started there: "
+                f"`seaway node activate {self._node}` ends that"
+            )
 
     def _reconnected(self) -> None:
         """The server, and what it stores, may be another one."""
@@ -58,15 +75,19 @@ class ReceivedConfig:
         self._due.set()
 
     def _hear(self, body: ToNodes) -> None:
-        self._keep(self._known.model_copy(update={"to_nodes": self._newest(body)}))
-        if body.changed == self._node:
+        """Settings of this node are used at once: they are in force for what asks this agent later."""
+        known = self._known.model_copy(update={"to_nodes": self._newest(body)})
+        if body.changed is not None and body.changed.node == self._node:
+            known = known.model_copy(update={"settings": body.changed})
             self._due.set()
+        self._keep(known)
 
     def _newest(self, body: ToNodes) -> ToNodes:
-        """The message, but no older settings of the cluster: a copy of metadata may not have heard of a change yet."""
-        if self._is_current and body.cluster.version < self.cluster.version:
-            return body.model_copy(update={"cluster": self.cluster})
-        return body
+        """The message for all nodes, without older settings of the cluster: a copy of metadata may not have heard of a
+        change yet.
+        """
+        older = self._is_current and body.cluster.version < self.cluster.version
+        return body.model_copy(update={"changed": None, "cluster": self.cluster if older else body.cluster})
 
     def _keep(self, config: NodeConfig) -> None:
         if config == self._known:

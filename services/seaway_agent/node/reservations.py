@@ -32,10 +32,11 @@ class Reservations:
     def taken(self, spec: ContainerSpec, *, again: bool) -> Iterator[None]:
         """Count a container while it is made. `again`: it was here before, and is not refused.
 
-        Raises SeawayError: CONFLICT, with the reason NO_ROOM, where it does not fit.
+        Raises SeawayError: CONFLICT, with the reason NO_ROOM, where it does not fit, or the node gets nothing new.
         """
         wanted = reservation(spec.resources)
         if not again:
+            self._config.check_takes_new()
             self._check(spec.id, wanted)
         with self._counted(spec.id, wanted):
             yield

@@ -55,9 +55,9 @@ class NodeConfigs:
             await self._bus.publish(TO_NODES, present)
             self._published = present
 
-    async def changed(self, node: str) -> None:
-        """The settings of a node have changed: have its agent ask for them. Raises TransportError."""
-        await self._bus.publish(TO_NODES, self._to_nodes().model_copy(update={"changed": node}))
+    async def changed(self, settings: NodeSettings) -> None:
+        """The settings of a node have changed: hand them to its agent. Raises TransportError."""
+        await self._bus.publish(TO_NODES, self._to_nodes().model_copy(update={"changed": settings}))
 
     def _to_nodes(self) -> ToNodes:
         return ToNodes(beat_interval_ns=beat_interval_ns(self._nodes_up()), cluster=self._cluster())

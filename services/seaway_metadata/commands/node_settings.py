@@ -26,10 +26,10 @@ class NodeSettingsCommands:
         node: Callable[[str], NodeRecord | None],
         outbox: Outbox,
         missing: Callable[[], None],
-        told: Callable[[str], Awaitable[None]],
+        told: Callable[[NodeSettings], Awaitable[None]],
     ) -> None:
-        """`node` returns a node's record; `missing` is called when the buckets are not there; `told` has the agent of a
-        node ask for its settings, and raises TransportError.
+        """`node` returns a node's record; `missing` is called when the buckets are not there; `told` hands a
+        node's settings to its agent, and raises TransportError.
         """
         self._told = told
         self.table = table
@@ -50,7 +50,7 @@ class NodeSettingsCommands:
         if after.command == command.id:  # also if an earlier try of the command has made the change
             self._tell(before, after, command)
             with contextlib.suppress(TransportError):  # the agent asks after a reconnection
-                await self._told(record.node)
+                await self._told(after)
         return NodeSettingsReply(settings=after)
 
     async def change(

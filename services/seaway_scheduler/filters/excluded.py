@@ -5,7 +5,7 @@ from seaway_scheduler.demand import Demand
 from seaway_scheduler.filters.reason import Check, Reason
 from seaway_scheduler.node import Node
 
-_REFUSED = Reason("has too little left to reserve", "have too little left to reserve")
+_REFUSED = Reason("has refused it", "have refused it")
 
 
 def check(demand: Demand, cluster: Cluster) -> Check | None:

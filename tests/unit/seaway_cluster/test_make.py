@@ -247,7 +247,7 @@ async def test_only_so_many_nodes_are_asked(creator: ContainerCreator, suite: An
     error = await refused(creator)
     assert (error.code, error.message) == (
         Code.UNPLACEABLE,
-        "4 nodes had too little left to reserve, the last: n1 has no room",
+        "4 nodes have refused it, the last: n1 has no room",
     )
     assert [len(one.excluded) for one in suite.named("container.place")] == [0, 1, 2, 3]
     await until(lambda: suite.named("container.unplaced"))
@@ -256,13 +256,11 @@ async def test_only_so_many_nodes_are_asked(creator: ContainerCreator, suite: An
 
 async def test_no_other_node_has_room(creator: ContainerCreator, suite: Any) -> None:
     async def all_full() -> None:
-        suite.fail["container.place"] = SeawayError(
-            Code.UNPLACEABLE, "no node can take it: 1 has too little left to reserve"
-        )
+        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node can take it: 1 has refused it")
 
     suite.fail["container.create"] = no_room("n1")
     suite.meanwhile["container.create"] = all_full
-    assert (await refused(creator)).message == "no node can take it: 1 has too little left to reserve"
+    assert (await refused(creator)).message == "no node can take it: 1 has refused it"
     assert suite.records == {}
 
 

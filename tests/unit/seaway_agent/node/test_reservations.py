@@ -133,6 +133,17 @@ def test_a_container_that_was_here_before_is_never_refused(judge: Judge) -> None
     assert judge.refusal(2, GIB, again=True) is None
 
 
+def test_a_drained_node_refuses_what_is_new(judge: Judge) -> None:
+    judge.config.settings = NodeSettings(node="n1", availability="drain")
+    error = judge.refusal(1, 0)
+    assert error is not None
+    assert (error.reason, error.message) == (
+        Reason.NO_ROOM,
+        "node n1 gets no new containers: it is being drained",
+    )
+    assert judge.refusal(1, 0, again=True) is None
+
+
 def test_an_update_is_judged_by_what_it_adds(judge: Judge) -> None:
     judge.has(1, 5 * GIB)
     judge.has(2, 2 * GIB)

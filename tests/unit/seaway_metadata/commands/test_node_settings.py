@@ -186,7 +186,7 @@ async def test_an_agent_is_told_of_its_settings_and_asks_for_them(metadata: Meta
     await joined(metadata, fake_bus)
     assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).settings == NodeSettings(node="n1")
     settings = await update(fake_bus, reserved=ReservedChange(memory=GIB))
-    await until(lambda: [one.changed for one in told if one.changed] == ["n1"])
+    await until(lambda: [one.changed.node for one in told if one.changed] == ["n1"])
     assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).settings == settings
 
 
