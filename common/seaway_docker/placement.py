@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.filters import check_pattern
+from seaway_docker.patterns import searcher
 
 _LABELS: Final = {"constraint": "com.docker.swarm.constraints", "affinity": "com.docker.swarm.affinities"}
 _LONGEST_VALUE: Final = 256
@@ -85,12 +85,10 @@ def _check_value(value: str, trouble: str) -> None:
     if len(value) > _LONGEST_VALUE:
         raise InvalidParameter(f"{trouble}: the value has {len(value)} characters, at most {_LONGEST_VALUE}")
     if value[0] == "/" == value[-1] and len(value) > 1:
-        pattern = value[1:-1]
-        check_pattern(pattern, trouble)
         try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise InvalidParameter(f"{trouble}: {value} is no regular expression: {error}") from error
+            searcher(value[1:-1])
+        except ValueError as error:
+            raise InvalidParameter(f"{trouble}: {value} is no regular expression: {error}") from None
 
 
 def _expressions(kind: str, texts: Sequence[str]) -> tuple[Expression, ...]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from seaway_contracts.errors import bad_request
 from seaway_contracts.placement import Condition
+from seaway_docker.patterns import searcher
 
 _LABELS: Final = ("node.labels.", "engine.labels.")
 _NODE: Final = "node."
@@ -49,15 +50,14 @@ _TRAITS: Final[Mapping[str, Callable[[NodeTraits], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A condition that is ready to be asked. `exact`: the only text that matches; None for a pattern."""
+    """A condition that is ready to be asked. `exact`: the only text that matches; None for a pattern.
+
+    `matches` returns whether the value fits a text, whatever the operator.
+    """
 
     condition: Condition
     exact: str | None
-    pattern: re.Pattern[str] | None
-
-    def matches(self, text: str) -> bool:
-        """Whether the value fits the text, whatever the operator."""
-        return text == self.exact if self.pattern is None else self.pattern.search(text) is not None
+    matches: Callable[[str], bool]
 
     def matches_any(self, texts: Iterable[str]) -> bool:
         """Whether the value fits one of the texts."""
@@ -74,12 +74,12 @@ def matcher(condition: Condition) -> Matcher:
     value = condition.value
     if len(value) > 1 and value[0] == value[-1] == "/":
         try:
-            return Matcher(condition, None, re.compile(value[1:-1]))
-        except (re.error, OverflowError, RecursionError) as error:
-            raise bad_request(f"{condition}: {value} is no regular expression: {error}") from error
+            return Matcher(condition, None, searcher(value[1:-1]))
+        except ValueError as error:
+            raise bad_request(f"{condition}: {value} is no regular expression: {error}") from None
     if "*" in value or "?" in value:
         return Matcher(condition, None, _glob(value))
-    return Matcher(condition, value, None)
+    return Matcher(condition, value, value.__eq__)
 
 
 def constraint(condition: Condition) -> Matcher:
@@ -92,6 +92,7 @@ def constraint(condition: Condition) -> Matcher:
     return matcher(condition)
 
 
-def _glob(value: str) -> re.Pattern[str]:
+def _glob(value: str) -> Callable[[str], bool]:
     """Without backtracking, however many stars there are."""
-    return re.compile(r"\A" + fnmatch.translate(value.replace("[", "[[]")))
+    search = re.compile(r"\A" + fnmatch.translate(value.replace("[", "[[]"))).search
+    return lambda text: search(text) is not None
