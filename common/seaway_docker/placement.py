@@ -16,7 +16,9 @@ from seaway_docker.patterns import searcher
 
 _LABELS: Final = {"constraint": "com.docker.swarm.constraints", "affinity": "com.docker.swarm.affinities"}
 _LONGEST_VALUE: Final = 256
+_LONGEST_KEY: Final = 256
 _MOST: Final = 32
+_MOST_SHOWN: Final = 300
 _OPERATOR: Final = re.compile(r"==|!=")
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 
@@ -65,17 +67,18 @@ def placement(env: Iterable[str], labels: Mapping[str, str]) -> Placement:
 
 def expression(text: str, kind: str = "constraint") -> Expression:
     """An expression from its text; `kind` names it in errors. Raises InvalidParameter."""
+    trouble = f"{kind} {text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + '…'!r} is not valid"
     operator = _OPERATOR.search(text)
     if operator is None:
-        raise InvalidParameter(f"{kind} {text!r} is not valid: write key==value or key!=value")
+        raise InvalidParameter(f"{trouble}: write key==value or key!=value")
     key, value = text[: operator.start()].strip(), text[operator.end() :].strip()
     soft = value.startswith("~")
     value = value[1:].strip() if soft else value
     if not _KEY.fullmatch(key):
-        raise InvalidParameter(
-            f"{kind} {text!r} is not valid: a key begins with a letter and has letters, digits, and any of _ . / -"
-        )
-    _check_value(value, f"{kind} {text!r} is not valid")
+        raise InvalidParameter(f"{trouble}: a key begins with a letter and has letters, digits, and any of _ . / -")
+    if len(key) > _LONGEST_KEY:
+        raise InvalidParameter(f"{trouble}: the key has {len(key)} characters, at most {_LONGEST_KEY}")
+    _check_value(value, trouble)
     return Expression(key, value, operator[0] == "==", soft)
 
 

@@ -112,6 +112,13 @@ KNOWN_CONTAINERS: Final = ask(
 # --- placement
 
 PLACE: Final = query(SCHEDULER, "container.place", p.PlaceRequest, p.Placement, "Choose a node for a container.")
+EXPLAIN_PLACE: Final = query(
+    SCHEDULER,
+    "container.explain",
+    p.PlaceRequest,
+    p.PlacementExplanation,
+    "Say where a container would be placed, and why, without placing it.",
+)
 UNPLACE: Final = query(
     SCHEDULER, "container.unplace", c.ContainerId, Empty, "Free what an unused placement has reserved."
 )

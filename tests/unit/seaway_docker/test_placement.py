@@ -41,6 +41,7 @@ def test_expressions(text: str, key: str, value: str, equal: bool, soft: bool) -
         ("node==~", "printable and not empty"),
         ("node==a\x00b", "printable and not empty"),
         ("node==" + "a" * 257, "the value has 257 characters, at most 256"),
+        ("n" * 257 + "==a", "the key has 257 characters, at most 256"),
         ("node==/(/", "is no regular expression"),
         ("node==/(?=a)/", "is no regular expression: invalid perl operator: (?="),
         (r"node==/(a)\1/", "is no regular expression: invalid escape sequence"),
@@ -52,6 +53,12 @@ def test_what_is_no_expression(text: str, why: str) -> None:
         expression(text, "affinity")
     assert str(caught.value).startswith(f"affinity {text!r} is not valid: ")
     assert why in str(caught.value)
+
+
+def test_a_long_one_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        expression("x" * 10_000)
+    assert len(str(caught.value)) < 400
 
 
 def test_they_are_taken_out_of_the_environment() -> None:
