@@ -91,3 +91,18 @@ def test_a_label_that_is_no_list(text: str) -> None:
 def test_too_many() -> None:
     with pytest.raises(InvalidParameter, match="may have 32 expressions of kind affinity, and 33 are given"):
         placement([f"affinity:a{number}==b" for number in range(33)], {})
+
+
+@pytest.mark.parametrize(
+    ("text", "nano_cpus"),
+    [("1.5", 1_500_000_000), ("2", 2_000_000_000), ("0.000000001", 1), ("0", 0), ("0.1", 100_000_000)],
+)
+def test_a_label_reserves_cpus(text: str, nano_cpus: int) -> None:
+    assert placement((), {"com.seaway.reservation.cpus": text}).cpu_reservation == nano_cpus
+    assert placement((), {}).cpu_reservation == 0
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5 ", "1e3", "0.0000000001", "inf", "1,5", "½", "1" * 10_000])
+def test_what_is_no_number_of_cpus(text: str) -> None:
+    with pytest.raises(InvalidParameter, match=r"^label com\.seaway\.reservation\.cpus: .* is no number of CPUs"):
+        placement((), {"com.seaway.reservation.cpus": text})
