@@ -63,7 +63,8 @@ def check_update(request: UpdateNode) -> None:
     for key, value in request.labels.items():
         if not _LABEL.fullmatch(key):
             raise bad_request(
-                f"{key!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, a letter or digit at both ends"
+                f"{_short(key)!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, "
+                "a letter or digit at both ends"
             )
         if len(value) > _MOST_VALUE or not value.isprintable():
             raise bad_request(f"the value of label {key!r} must be printable and have {_MOST_VALUE} characters at most")
@@ -72,6 +73,10 @@ def check_update(request: UpdateNode) -> None:
     share = request.reserved or Reserved()
     if share.memory < 0 or share.nano_cpus < 0:
         raise bad_request("a reserved share can't be negative")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_VALUE else f"{text[:_MOST_VALUE]}…"
 
 
 def check_share(node: str, reserved: Reserved, capacity: Capacity) -> None:

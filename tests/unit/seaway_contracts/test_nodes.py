@@ -3,7 +3,7 @@
 import pytest
 
 from seaway_contracts.containers import Resources
-from seaway_contracts.nodes import CORE, Capacity, wanted
+from seaway_contracts.nodes import CORE, Capacity, Reservation, reservation, wanted
 
 GIB = 1 << 30
 
@@ -19,7 +19,14 @@ GIB = 1 << 30
         (Resources(nano_cpus=CORE, cpu_quota=10_000), CORE, 0),
         (Resources(memory=2 * GIB, memory_reservation=GIB), 0, GIB),
         (Resources(cpu_shares=2048), 0, 0),
+        (Resources(memory=GIB, memory_reservation=-GIB), 0, GIB),
+        (Resources(nano_cpus=-CORE, memory=-1), 0, 0),
     ],
 )
 def test_wanted_are_cpu_limit_and_memory_reservation_or_limit(resources: Resources, cpus: int, memory: int) -> None:
     assert wanted(resources) == Capacity(nano_cpus=cpus, memory=memory)
+
+
+def test_a_negative_reservation_frees_nothing() -> None:
+    """Docker takes -1 for none."""
+    assert reservation(Resources(memory_reservation=-GIB, cpu_reservation=-CORE)) == Reservation()
