@@ -21,14 +21,14 @@ def searcher(pattern: str) -> Callable[[str], bool]:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MEMORY
+    options.never_capture = True
     try:
-        search = re2.compile(pattern, options).search
+        search = re2.compile(pattern.encode(), options).search
     except re2.error as error:
-        reason = error.args[0]
-        raise ValueError(reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)) from None
+        raise ValueError(error.args[0].decode(errors="replace")) from None
 
     @lru_cache(maxsize=_REMEMBERED)
     def found_in(text: str) -> bool:
-        return search(text) is not None
+        return search(text.encode(errors="replace")) is not None
 
     return found_in
