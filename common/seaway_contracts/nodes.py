@@ -31,11 +31,14 @@ class Capacity(Payload):
 
 
 def wanted(resources: Resources) -> Capacity:
-    """What a container takes of a node: its CPU limit, and its memory reservation or else its memory limit."""
-    cpus = resources.nano_cpus
+    """What a container takes of a node: its CPU limit, and its memory reservation or else its memory limit.
+
+    Negative ones mean no limit in Docker.
+    """
+    cpus = max(0, resources.nano_cpus)
     if not cpus and resources.cpu_quota > 0:
         cpus = resources.cpu_quota * CORE // (resources.cpu_period or _PERIOD_US)
-    return Capacity(nano_cpus=max(0, cpus), memory=max(0, resources.memory_reservation or resources.memory))
+    return Capacity(nano_cpus=cpus, memory=max(0, resources.memory_reservation) or max(0, resources.memory))
 
 
 class Reservation(Payload):
@@ -48,15 +51,14 @@ class Reservation(Payload):
 
 def reservation(resources: Resources) -> Reservation:
     """What a container reserves of a node. Limits reserve nothing, nor do devices that are asked for by name, or all
-    of them: as in Docker, containers share those. Negative numbers, which Docker accepts, reserve nothing.
+    of them: as in Docker, containers share those. A negative reservation is none.
     """
     devices: dict[str, int] = {}
     for request in resources.device_requests:
         if request.count > 0 and any("gpu" in together for together in request.capabilities):
             devices[GPU_KIND] = devices.get(GPU_KIND, 0) + request.count
-    return Reservation(
-        nano_cpus=max(0, resources.cpu_reservation), memory=max(0, resources.memory_reservation), devices=devices
-    )
+    cpus, memory = max(0, resources.cpu_reservation), max(0, resources.memory_reservation)
+    return Reservation(nano_cpus=cpus, memory=memory, devices=devices)
 
 
 def total(reservations: Iterable[Reservation]) -> Reservation:

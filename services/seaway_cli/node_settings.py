@@ -30,7 +30,7 @@ from seaway_docker.log_options import parse_size
 
 def nodes(layout: Layout, names: Sequence[str] | None = None) -> list[NodeRecord]:
     """All nodes by name, or those that are named, in that order. Raises CliError."""
-    found = _ask(layout, CLI, LIST_NODES, Empty()).nodes
+    found = ask(layout, CLI, LIST_NODES, Empty()).nodes
     if names is None:
         return list(found)
     by_name = {record.node: record for record in found}
@@ -73,7 +73,7 @@ def parse_share(memory: str | None, cpus: float | None) -> ReservedChange:
 
 def cluster(layout: Layout) -> ClusterSettings:
     """The cluster's settings. Raises CliError."""
-    return _ask(layout, CLI, LIST_NODES, Empty()).cluster
+    return ask(layout, CLI, LIST_NODES, Empty()).cluster
 
 
 def update_cluster(layout: Layout, asked: Mapping[str, str | float | None]) -> ClusterSettings:
@@ -85,7 +85,7 @@ def update_cluster(layout: Layout, asked: Mapping[str, str | float | None]) -> C
         request = UpdateCluster.model_validate(asked)
     except ValidationError:
         raise usage(f"{asked['strategy']!r} is no strategy: use spread, binpack or random") from None
-    return _ask(layout, API, UPDATE_CLUSTER, request).settings
+    return ask(layout, API, UPDATE_CLUSTER, request).settings
 
 
 def parse_labels(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -107,7 +107,7 @@ def parse_labels(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]
 def _update(layout: Layout, request: UpdateNode) -> NodeSettings:
     """As the API's user: that of the command line is also subscribers', who change nothing."""
     check_name(request.node)
-    return _ask(layout, API, UPDATE_NODE, request).settings
+    return ask(layout, API, UPDATE_NODE, request).settings
 
 
 def check_name(node: str) -> None:
@@ -118,12 +118,18 @@ def check_name(node: str) -> None:
         raise usage(str(error)) from None
 
 
-def _ask(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
-    login = login_of(layout, user)
+def ask(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
+    """Ask a service of the suite that runs here, as that user of the bus. Raises CliError."""
     try:
-        return ask_once(channel, request, url=login.url, user=login.user, password=login.password, ca=login.ca)
+        return call(layout, user, channel, request)
     except SeawayError as error:
         raise CliError(error.message) from None
+
+
+def call(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
+    """The same. Raises SeawayError for a refusal, and CliError where the suite can't be reached."""
+    login = login_of(layout, user)
+    return ask_once(channel, request, url=login.url, user=login.user, password=login.password, ca=login.ca)
 
 
 def login_of(layout: Layout, user: str) -> Login:

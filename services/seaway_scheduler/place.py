@@ -13,7 +13,7 @@ from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler import filters
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason, Wish
+from seaway_scheduler.filters.check import Check, Wish
 from seaway_scheduler.node import Node
 from seaway_scheduler.order import Entry
 from seaway_scheduler.rank import Rank, has_free, level
@@ -34,11 +34,14 @@ class Placed:
 class Rejected:
     """No node can take it; how many for which reason."""
 
-    reasons: Mapping[Reason, int]
+    reasons: Mapping[str, int]
 
     def __str__(self) -> str:
-        counted = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0].many))
-        return "no node can take it: " + ", ".join(reason.count(number) for reason, number in counted)
+        """`no node fits: 2 nodes: not enough memory; 1 node: down`."""
+        counted = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+        return "no node fits: " + "; ".join(
+            f"{number} node{'' if number == 1 else 's'}: {reason}" for reason, number in counted
+        )
 
 
 def place(request: PlaceRequest, cluster: Cluster, seed: int = 0) -> Placed | Rejected:
@@ -66,20 +69,14 @@ class _Found(NamedTuple):
 
 
 class _Search:
-    """The search for one request. The wishes that a node meets are the bits of its score, the first the highest.
-
-    The last bit: it has been heard. Right after everything was killed at once, those known by hearsay may be dead.
-    """
+    """The search for one request. The wishes that a node meets are the bits of its score, the first the highest."""
 
     def __init__(self, demand: Demand, cluster: Cluster) -> None:
         self._demand = demand
         self._cluster = cluster
-        self._checks: Sequence[Check] = filters.checks(demand, cluster)
-        self._is_packed = cluster.policy.strategy == "binpack" and bool(demand.cpus or demand.memory)
-        wishes = filters.wishes(demand, cluster)
-        if self._is_packed:
-            wishes.append(lambda node: has_free(node, demand.cpus, demand.memory))
-        self._wishes: Sequence[Wish] = (*wishes, _is_heard)
+        self._checks: Sequence[Check] = tuple(filters.checks(demand, cluster).values())
+        self._is_packed = _is_packed(demand, cluster)
+        self._wishes: Sequence[Wish] = tuple(all_wishes(demand, cluster).values())
         self._most = (1 << len(self._wishes)) - 1
         self._with_image = cluster.holdings.with_image(demand.request.image_ref)
 
@@ -118,7 +115,7 @@ class _Search:
         choice = [node for score, node in scored if score == most]
         return choice[_mixed(seed) % len(choice)] if choice else None
 
-    def refusals(self) -> Mapping[Reason, int]:
+    def refusals(self) -> Mapping[str, int]:
         """Why the nodes can't take it."""
         return Counter(reason for node in self._cluster.nodes.values() if (reason := self._refusal(node)) is not None)
 
@@ -173,7 +170,7 @@ class _Search:
     def _fits(self, node: Node) -> bool:
         return self._refusal(node) is None
 
-    def _refusal(self, node: Node) -> Reason | None:
+    def _refusal(self, node: Node) -> str | None:
         for check in self._checks:
             reason = check(node)
             if reason is not None:
@@ -185,6 +182,22 @@ class _Search:
         for wish in self._wishes:
             score = 2 * score + wish(node)
         return score
+
+
+def all_wishes(demand: Demand, cluster: Cluster) -> dict[str, Wish]:
+    """What is preferred of a node, by name, the most important first: the filters' wishes, and those of the search.
+
+    The last: it has been heard. Right after everything was killed at once, those known by hearsay may be dead.
+    """
+    wishes = filters.wishes(demand, cluster)
+    if _is_packed(demand, cluster):
+        wishes["limits"] = lambda node: has_free(node, demand.cpus, demand.memory)
+    wishes["heard"] = _is_heard
+    return wishes
+
+
+def _is_packed(demand: Demand, cluster: Cluster) -> bool:
+    return cluster.policy.strategy == "binpack" and bool(demand.cpus or demand.memory)
 
 
 def _is_heard(node: Node) -> bool:

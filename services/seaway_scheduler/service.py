@@ -1,4 +1,4 @@
-"""The scheduler service: hears beats and events, answers PLACE."""
+"""The scheduler service: hears beats and events, answers PLACE and EXPLAIN_PLACE."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ from seaway_contracts.catalogue import (
     CONTAINER_CREATE,
     CONTAINER_DESTROY,
     CONTAINER_RENAME,
+    EXPLAIN_PLACE,
     GET_CONTAINER,
     LIST_CONTAINERS,
     LIST_NODES,
@@ -31,7 +32,7 @@ from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, PublicContainerEvent
 from seaway_contracts.node_settings import ClusterUpdated, NodeUpdated
 from seaway_contracts.nodes import Beat, NodeEvent
-from seaway_contracts.placement import Placement, PlaceRequest
+from seaway_contracts.placement import Placement, PlacementExplanation, PlaceRequest
 from seaway_contracts.records import ListContainers, ResolveContainer
 from seaway_contracts.version import VERSION
 from seaway_kit.failpoints import Failpoint, reach
@@ -39,6 +40,7 @@ from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.conditions import matcher
+from seaway_scheduler.explain import explain
 from seaway_scheduler.holdings import Held
 from seaway_scheduler.node import NodeTerms, Policy
 from seaway_scheduler.place import Rejected, place
@@ -87,6 +89,7 @@ class Scheduler:
         if not await self._learn():
             self._tasks.spawn("learn", self._learn_later())
         await self._bus.serve(PLACE, self.place)
+        await self._bus.serve(EXPLAIN_PLACE, self.explain)
         await self._bus.transport.flush()
 
     async def close(self) -> None:
@@ -98,11 +101,7 @@ class Scheduler:
 
         Raises UNPLACEABLE, UNAVAILABLE, BAD_REQUEST.
         """
-        await self._wait_for_settings()
-        self._cluster.tick(time.monotonic())
-        if not self._cluster.up:
-            await self._wait_for_a_node()
-        await self._learn_named(request)
+        await self._ready_for(request)
         node = self._cluster.placement(request.container_id)
         if node is None or request.node not in ("", node) or node in request.excluded:
             self._cluster.unplaced(request.container_id)
@@ -113,6 +112,19 @@ class Scheduler:
             self._cluster.placed(request, node, time.monotonic())
             reach(Failpoint.PLACE_CHOSEN)
         return Placement(node=node)
+
+    async def explain(self, request: PlaceRequest, command: Command) -> PlacementExplanation:
+        """Say where a container would be placed, and why; nothing changes. Raises UNAVAILABLE, BAD_REQUEST."""
+        await self._ready_for(request)
+        return explain(request, self._cluster, secrets.randbits(64))
+
+    async def _ready_for(self, request: PlaceRequest) -> None:
+        """Bring up to date what the request is about. Raises UNAVAILABLE where no node has joined."""
+        await self._wait_for_settings()
+        self._cluster.tick(time.monotonic())
+        if not self._cluster.up:
+            await self._wait_for_a_node()
+        await self._learn_named(request)
 
     async def _wait_for_settings(self) -> None:
         """Where everything starts at once, metadata may be a moment later: until then a drained node looks active."""

@@ -113,6 +113,13 @@ KNOWN_CONTAINERS: Final = ask(
 # --- placement
 
 PLACE: Final = query(SCHEDULER, "container.place", p.PlaceRequest, p.Placement, "Choose a node for a container.")
+EXPLAIN_PLACE: Final = query(
+    SCHEDULER,
+    "container.explain",
+    p.PlaceRequest,
+    p.PlacementExplanation,
+    "Say where a container would be placed, and why, without placing it.",
+)
 UNPLACED: Final = message(
     "container.unplaced",
     f"{ROOT}.container.unplaced",

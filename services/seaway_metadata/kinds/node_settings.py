@@ -64,7 +64,8 @@ def check_update(request: UpdateNode) -> None:
     for key, value in request.labels.items():
         if not _LABEL.fullmatch(key):
             raise bad_request(
-                f"{key!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, a letter or digit at both ends"
+                f"{_short(key)!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, "
+                "a letter or digit at both ends"
             )
         if len(value) > _MOST_VALUE or not value.isprintable():
             raise bad_request(f"the value of label {key!r} must be printable and have {_MOST_VALUE} characters at most")
@@ -73,6 +74,10 @@ def check_update(request: UpdateNode) -> None:
     share = request.reserved or ReservedChange()
     if (share.memory or 0) < 0 or (share.nano_cpus or 0) < 0:
         raise bad_request("a reserved share can't be negative")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_VALUE else f"{text[:_MOST_VALUE]}…"
 
 
 def check_share(node: str, share: ReservedChange, capacity: Capacity) -> None:

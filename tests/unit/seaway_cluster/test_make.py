@@ -206,11 +206,11 @@ async def test_a_network_and_a_volume_of_two_nodes(creator: ContainerCreator, su
 
 async def test_the_node_of_its_networks_has_no_room(creator: ContainerCreator, suite: Any) -> None:
     async def refuse() -> None:
-        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node can take it: 1 lacks memory")
+        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node fits: 1 node: not enough memory")
 
     suite.refuse_once["container.register"] = OTHER
     suite.meanwhile["container.register"] = refuse
-    assert (await refused(creator)).message == "no node can take it: 1 lacks memory"
+    assert (await refused(creator)).message == "no node fits: 1 node: not enough memory"
     await until(lambda: suite.named("container.unplaced"))
 
 
@@ -256,11 +256,11 @@ async def test_only_so_many_nodes_are_asked(creator: ContainerCreator, suite: An
 
 async def test_no_other_node_has_room(creator: ContainerCreator, suite: Any) -> None:
     async def all_full() -> None:
-        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node can take it: 1 has refused it")
+        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node fits: 1 node: refused it already")
 
     suite.fail["container.create"] = no_room("n1")
     suite.meanwhile["container.create"] = all_full
-    assert (await refused(creator)).message == "no node can take it: 1 has refused it"
+    assert (await refused(creator)).message == "no node fits: 1 node: refused it already"
     assert suite.records == {}
 
 

@@ -19,6 +19,8 @@ GIB = 1 << 30
         (Resources(nano_cpus=CORE, cpu_quota=10_000), CORE, 0),
         (Resources(memory=2 * GIB, memory_reservation=GIB), 0, GIB),
         (Resources(cpu_shares=2048), 0, 0),
+        (Resources(memory=GIB, memory_reservation=-GIB), 0, GIB),
+        (Resources(nano_cpus=-CORE, memory=-1), 0, 0),
     ],
 )
 def test_wanted_are_cpu_limit_and_memory_reservation_or_limit(resources: Resources, cpus: int, memory: int) -> None:

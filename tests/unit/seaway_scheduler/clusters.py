@@ -36,7 +36,7 @@ def named(*names: str) -> Cluster:
 def best_by_looking_at_all(wanted_: PlaceRequest, cluster: Cluster) -> str | None:
     """The node that must be chosen by spread or binpack, where no node has the image."""
     demand = Demand.of(wanted_)
-    checks, wishes = filters.checks(demand, cluster), filters.wishes(demand, cluster)
+    checks, wishes = list(filters.checks(demand, cluster).values()), list(filters.wishes(demand, cluster).values())
     if cluster.policy.strategy == "binpack" and (demand.cpus or demand.memory):
         wishes.append(lambda node: has_free(node, demand.cpus, demand.memory))
     ranking = RANKINGS[cluster.policy.strategy]

@@ -20,7 +20,7 @@ from seaway_testing.builders import GIB, beat, container_id, node_record
 NAMES = tuple(f"n{number}" for number in range(4))
 names = st.sampled_from(NAMES)
 seeds = st.integers(0, 12)
-sizes = st.sampled_from([0, 0, 1, GIB // 3, GIB, 3 * GIB, 9 * GIB])
+sizes = st.sampled_from([0, 0, -3 * GIB, 1, GIB // 3, GIB, 3 * GIB, 9 * GIB])
 cpus = st.sampled_from([0, 0, 1, CORE // 2, 2 * CORE, 5 * CORE])
 WEB, BACK = Condition(key="tier", value="web"), Condition(key="tier", value="ba*")
 affinities = st.sampled_from(
