@@ -75,7 +75,9 @@ class SimulatedAgent:
         self._outcomes: dict[str, ContainerStatus] = {}
         self._pids = itertools.count(1000)
         self._tasks = Tasks(node)
-        facts = NodeFacts(hostname=node, version=VERSION, kernel_version="simulated", runtimes={"crun": "/usr/bin/crun"})
+        facts = NodeFacts(
+            hostname=node, version=VERSION, kernel_version="simulated", runtimes={"crun": "/usr/bin/crun"}
+        )
         self._facts = KnownFacts(id=hashlib.sha256(node.encode()).hexdigest()[:16], facts=facts)
         self._facts_due = _FACTS_SENT
 
@@ -277,9 +279,7 @@ class SimulatedAgent:
             del self._outcomes[next(iter(self._outcomes))]
         self._outbox.kick()
 
-    def _tell(
-        self, held: SimulatedContainer, command: Command, action: str, spec: ContainerSpec | None = None
-    ) -> None:
+    def _tell(self, held: SimulatedContainer, command: Command, action: str, spec: ContainerSpec | None = None) -> None:
         body = ContainerEvent(status=held.status, attributes=attributes_of(held.spec), spec=spec)
         self._add_event(held, command, "container", action, held.spec.id, held.status.seq, body)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvloop
+from tests.scale.agent import SimulatedAgent
+from tests.scale.names import node_name
 
 from seaway_cli.permissions import agent_user
 from seaway_contracts.containers import ContainerSpec
 from seaway_kit import memory
 from seaway_kit.tasks import Tasks
-from tests.scale.agent import SimulatedAgent
-from tests.scale.names import node_name
 
 _AT_ONCE: Final = 16
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-
 from tests.scale import measures
 from tests.scale.cluster import simulated_cluster
 from tests.scale.measures import Row

@@ -10,9 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from seaway_cli import demo, demo_image
 from tests.bench.client import ApiError, Client
 from tests.scale.suite import AgentlessSuite
+
+from seaway_cli import demo, demo_image
 
 _LINE: Final = 1 << 24
 _POLL_S: Final = 0.2

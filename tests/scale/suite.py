@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from tests.scale.names import node_name
+
 from seaway_cli import commands, control, nats_server, suite, up
 from seaway_cli.layout import Layout
 from seaway_cli.permissions import agent_user
 from seaway_cli.supervisor import ServiceSpec
 from seaway_kit.listeners import Listener
-from tests.scale.names import node_name
 
 SERVICES: Final = ("nats", "image", "metadata", "scheduler", "api")
 _TICK: Final = os.sysconf("SC_CLK_TCK")
