@@ -5,6 +5,7 @@ It takes one JSON line for each order (`connect`, `hold`, `template`), and answe
 
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -73,6 +74,7 @@ async def live(agents: Agents) -> None:
 def main() -> None:
     """Run the agents of the command line."""
     url, secrets, first, count = sys.argv[1:]
+    logging.getLogger("seaway_bus").setLevel(logging.ERROR)  # a thousand lose their connections when NATS is killed
     memory.one_arena()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(live(Agents(url, Path(secrets), range(int(first), int(first) + int(count)))))

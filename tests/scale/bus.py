@@ -36,6 +36,7 @@ async def measure(options: argparse.Namespace) -> list[Row]:
         await cluster.connect()
         rows.append(Row(f"{options.nodes:,} nodes join", time.monotonic() - at, "s"))
         await cluster.quiet()
+        await asyncio.sleep(options.settle)
         with_nodes = cluster.suite.memory()
         rows += measures.memory(empty, with_nodes, options.nodes, "node")
         say("measuring beats")
@@ -54,7 +55,9 @@ async def measure(options: argparse.Namespace) -> list[Row]:
             say("restarting the services")
             rows += await measures.restarts(cluster)
         await cluster.quiet()
-        rows += measures.memory(with_nodes, cluster.suite.memory(), options.containers, "container")
+        await asyncio.sleep(options.settle)
+        count = (await cluster.info())["Containers"]
+        rows += measures.memory(with_nodes, cluster.suite.memory(), count, "container")
         say("done")
     return rows
 
@@ -91,6 +94,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="creates a second [20]")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long containers are created [30]")
     parser.add_argument("--window", type=float, default=20.0, help="how long CPU is measured, in seconds [20]")
+    settle = "seconds before memory is measured: services return free memory every 30 s [31]"
+    parser.add_argument("--settle", type=float, default=31.0, help=settle)
     parser.add_argument("--times", type=int, default=20, help="how often one list is repeated [20]")
     parser.add_argument("--restarts", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--json", type=Path, help="write the results to this file")
