@@ -30,7 +30,7 @@ class CachedContainer:
         """`data`: the record's JSON; without it the parsed record is kept."""
         self.id, self.name, self.seq = record.id, record.spec.name, record.status.seq
         """The whole id; the name, without Docker's slash; the number of its status (0: registered, not created yet)."""
-        self.node = record.node
+        self.node, self.state = record.node, record.status.state
         self.read_at = 0.0
         self.outdated = False
         self._state_at = state_at(record.status)

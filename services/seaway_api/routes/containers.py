@@ -45,12 +45,11 @@ async def list_containers(call: Call) -> web.StreamResponse:
     shown: list[CachedContainer] = []
     lines: list[bytes] = []
     async for page in _pages(call.api, query, stopped=stopped):
-        shown += page
-        lines += [] if with_size else [one.line_json(now, form) for one in page]
-        if limit and len(shown) >= limit:
+        wanted = page[: limit - len(shown)] if limit else page
+        shown += wanted
+        lines += [] if with_size else [one.line_json(now, form) for one in wanted]
+        if limit and len(shown) == limit:
             break
-    if limit:
-        del shown[limit:], lines[limit:]
     if not with_size:
         return replies.json_bytes(b"[" + b",".join(lines) + b"]\n")
     records = [one.record for one in shown]
@@ -84,7 +83,7 @@ async def _only(api: Api, ref: str, *, stopped: bool) -> list[CachedContainer]:
         if error.code is Code.NOT_FOUND:
             return []
         raise
-    return [found] if found.seq and (stopped or found.record.status.state in _LIVE) else []
+    return [found] if found.seq and (stopped or found.state in _LIVE) else []
 
 
 async def _resolved(api: Api, query: ContainerQuery) -> ContainerQuery:
