@@ -92,14 +92,33 @@ class _Search:
         """
         found: list[_Found] = []
         for groups in self._groups():
-            found += filter(None, map(self._first, groups))
-            if any(one.score == self._most for one in found):
+            if self._best_of(groups, found):
                 break
         if not found:
             return None
         least = min(one.rank for one in found)
         equals = [self._local(one) for one in found if one.rank == least]
         return min(equals, key=lambda node: (node.name not in self._with_image, self._full(node), node.name))
+
+    def _best_of(self, groups: list[list[Entry]], found: list[_Found]) -> bool:
+        """Add what these groups have to `found`; whether one of that meets all wishes.
+
+        A container without limits does not change a node's rank, and with spread one with limits can only make it
+        worse. So no node of a group ends up before the rank of the group's first entry: the search goes by these
+        ranks, and stops where the next one is worse than what was found. Binpack ranks a node better the more a
+        container takes of it, so for limits all groups are searched.
+        """
+        least: tuple[float, float, float] | None = None
+        for entries in groups if self._is_packed else sorted(groups, key=_first_rank):
+            if least is not None and not self._is_packed and _first_rank(entries) > least:
+                break
+            one = self._first(entries)
+            if one is None:
+                continue
+            found.append(one)
+            if one.score == self._most:
+                least = one.rank[1:] if least is None else min(least, one.rank[1:])
+        return least is not None
 
     def by_chance(self, seed: int) -> Node | None:
         """One of the nodes with the best score."""
@@ -121,12 +140,13 @@ class _Search:
 
     def _groups(self) -> tuple[list[list[Entry]], list[list[Entry]]]:
         """The groups where a node may meet all wishes, and the others; none where too little is left to reserve."""
-        least, limit = level(self._demand.reservation.memory), level(self._demand.memory)
+        demand = self._demand
+        least, limit, cpus = level(demand.reservation.memory), level(demand.memory), level(demand.cpus)
         first: list[list[Entry]] = []
         later: list[list[Entry]] = []
         for key, entries in self._cluster.order.groups():
             if key.room >= least:
-                is_later = key.hearsay or (self._is_packed and key.free < limit)
+                is_later = key.hearsay or (self._is_packed and (key.free < limit or key.free_cpus < cpus))
                 (later if is_later else first).append(entries)
         return first, later
 
@@ -198,6 +218,10 @@ def all_wishes(demand: Demand, cluster: Cluster) -> dict[str, Wish]:
 
 def _is_packed(demand: Demand, cluster: Cluster) -> bool:
     return cluster.policy.strategy == "binpack" and bool(demand.cpus or demand.memory)
+
+
+def _first_rank(entries: list[Entry]) -> tuple[float, float, float]:
+    return entries[0][:3]
 
 
 def _is_heard(node: Node) -> bool:

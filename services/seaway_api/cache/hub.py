@@ -145,6 +145,8 @@ class Hub:
 
     def newest(self, cached: CachedContainer) -> CachedContainer:
         """A container that was read, with the status that its node has answered where that is newer."""
+        if cached.id not in self.answers:
+            return cached
         record = self.answers.newest(cached.record)
         return cached if record is cached.record else CachedContainer(record)
 

@@ -29,6 +29,8 @@ from seaway_metadata.kinds.registrations import Registrations
 from seaway_metadata.store.records import Stored
 
 _REPLY_FRAME: Final = 4096
+_PAGE: Final = 1 << 20
+"""Bytes of a page at most: to make one of eight MiB, or to read it, would block everything else for half a second."""
 _SPARE: Final = 256 << 10
 """What a record may become larger than at its registration: by its status, a longer name, other limits."""
 _TRIES: Final = 64
@@ -176,7 +178,7 @@ class ContainerCommands:
     async def list_containers(self, request: ListContainers, command: Command) -> Encoded[ContainerList]:
         """A page of all records."""
         await self._table.freshness.current(request.basis)
-        room = self._bus.transport.max_payload - _REPLY_FRAME
+        room = min(_PAGE, self._bus.transport.max_payload - _REPLY_FRAME)
         return Encoded(self._view.index.page(request.after, room, None if request.all else runs))
 
     async def find_current(self, ref: str) -> ContainerRecord:

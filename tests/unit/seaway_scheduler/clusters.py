@@ -45,10 +45,11 @@ def best_by_looking_at_all(wanted_: PlaceRequest, cluster: Cluster) -> str | Non
         return None
     scores = {node.name: (*(wish(node) for wish in wishes), node.heard) for node in fit}
     fit = [node for node in fit if scores[node.name] == max(scores.values())]
-    free = cluster.policy.strategy == "binpack"
+    is_packed = cluster.policy.strategy == "binpack"
     groups: dict[object, list[Node]] = {}
     for node in fit:
-        key = node.heard, node_class(node), level(node.free_memory) if free else 0, level(node.room_memory)
+        free = (level(node.free_memory), level(node.free_cpus)) if is_packed else ()
+        key = node.heard, node_class(node), free, level(node.room_memory)
         groups.setdefault(key, []).append(node)
     firsts = [min(group, key=lambda node: (*ranking(node, 0, 0), node.name)) for group in groups.values()]
     return min(firsts, key=lambda node: (*ranking(node, demand.cpus, demand.memory), node.name)).name

@@ -391,6 +391,18 @@ def test_binpack_promises_by_limits_what_is_there_before_it_promises_more() -> N
     assert isinstance(place(asking(memory=6 * GIB), cluster), Placed)
 
 
+def test_binpack_keeps_nodes_apart_that_lack_cpus() -> None:
+    """Else a placement with a CPU limit looks at each full node before it finds one that is not."""
+    cluster = Cluster(Policy("binpack"))
+    for number in range(20):
+        add(cluster, f"full{number:02}")
+    add(cluster, "idle")
+    fill(cluster, asking(nano_cpus=4 * CORE), 20)
+    free = [node for node in cluster.nodes.values() if not node.running]
+    assert [len(entries) for _, entries in cluster.order.groups()] == [20, 1]
+    assert place(asking(nano_cpus=CORE), cluster) == Placed(free[0].name)
+
+
 def test_chance_takes_all_nodes_that_can() -> None:
     cluster = Cluster(Policy("random"))
     for name in "abcdef":
