@@ -89,7 +89,7 @@ def node_reserve(
     memory: Annotated[
         str | None, typer.Option(help="what containers may not reserve of its memory: 512m, 2g; 0: nothing")
     ] = None,
-    cpus: Annotated[float | None, typer.Option(help="what they may not reserve of its CPUs; 0: nothing", min=0)] = None,
+    cpus: Annotated[float | None, typer.Option(help="what they may not reserve of its CPUs; 0: nothing")] = None,
     root: SuiteRoot = None,
     run: SuiteRun = None,
     as_json: Json = False,

@@ -62,7 +62,7 @@ def parse_share(memory: str | None, cpus: float | None) -> ReservedChange:
     """A share from a size (`512m`) and a number of CPUs. Raises CliError."""
     if memory is None and cpus is None:
         raise usage("give --memory, --cpus or both; 0 ends a reserved share")
-    if cpus is not None and not isfinite(cpus):
+    if cpus is not None and not (isfinite(cpus) and cpus >= 0):
         raise usage(f"{cpus} is no number of CPUs")
     try:
         size = None if memory is None else parse_size(memory, 1024)

@@ -226,9 +226,9 @@ async def test_what_is_refused(suite: "TinySuite") -> None:
             (("label", "n2", "k=a", "k=b"), 2, "label 'k' is given twice"),
             (("label", "n2", "k=a", "k-"), 1, "label 'k' can't be set and removed at once"),
             (("reserve", "n2", "--memory=-1"), 2, "'-1' is no size"),
-            (("reserve", "n2", "--cpus=-1"), 2, "Invalid value for '--cpus'"),
+            (("reserve", "n2", "--cpus=-1"), 2, "-1.0 is no number of CPUs"),
             (("reserve", "n2", "--cpus=nan"), 2, "nan is no number of CPUs"),
-            (("reserve", "n2", "--cpus=5"), 1, "node n2 has less CPUs than is to be reserved"),
+            (("reserve", "n2", "--cpus=5"), 1, "node n2 can't keep 5 or more CPUs free"),
         ):
             refused = await asyncio.to_thread(suite.seaway, "node", *words)
             assert (refused.returncode, refused.stdout) == (code, "")

@@ -73,7 +73,7 @@ def test_a_share() -> None:
     assert parse_share("0", None) == ReservedChange(memory=0)
     with pytest.raises(CliError, match="give --memory"):
         parse_share(None, None)
-    for memory, cpus in (("much", 0.0), ("-1", 0.0), ("", 0.0), ("1g", float("nan"))):
+    for memory, cpus in (("much", 0.0), ("-1", 0.0), ("", 0.0), ("1g", float("nan")), (None, -1.0)):
         with pytest.raises(CliError) as caught:
             parse_share(memory, cpus)
         assert caught.value.exit_code == 2
