@@ -1,7 +1,7 @@
 """Make a container: find image and node side by side, reserve name and record, have the node make it.
 
 Each failure undoes what was done before it: the placement is given back, the registration taken back, and what the
-node may have made is removed. Where a node has no room for it any more, the container is placed on another one.
+node may have made is removed. If the chosen node has no room left, the container is placed on another one.
 """
 
 import logging
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from seaway_bus.bus import Bus, Command
+from seaway_bus.transport import TransportError
 from seaway_cluster.registrations import Registrations
 from seaway_cluster.request import ContainerRequest, Identity, container_spec, place_request
 from seaway_contracts import catalogue as cat
@@ -27,8 +28,7 @@ from seaway_kit.tasks import Tasks
 log = logging.getLogger(__name__)
 _REMOVE_S = 5.0
 _MOST_REFUSALS = 4
-"""So many nodes are asked to make a container at most."""
-
+"""At most so many nodes are asked to make a container."""
 
 Note = Callable[[str, str], None]
 """Takes a container's id, and what is known of it by now."""
@@ -101,7 +101,7 @@ class ContainerCreator:
     async def _make_where_placed(
         self, request: ContainerRequest, spec: ContainerSpec, placed: str, names: Sequence[str], *, is_fixed: bool
     ) -> MadeContainer:
-        """Make it on the node that was chosen; on another one if that has no room any more, unless it `is_fixed`."""
+        """Make it on the node that was chosen; on another one if that has no room left, unless the node `is_fixed`."""
         refused: tuple[str, ...] = ()
         while True:
             registered, at = await self._register(request, spec, placed, names, is_fixed=is_fixed, refused=refused)
@@ -111,8 +111,10 @@ class ContainerCreator:
                 reply = await self._make(registered, at)
             except _Refused as error:
                 refused = (*refused, at)
-                if is_fixed or len(refused) == _MOST_REFUSALS:
+                if is_fixed:
                     raise error.reason from None
+                if len(refused) == _MOST_REFUSALS:
+                    raise _without_room(error.reason, len(refused)) from None
                 placed = _chosen(await self._place(request, spec.id, refused=refused))
                 continue
             reach(Failpoint.CREATE_MADE)
@@ -164,7 +166,7 @@ class ContainerCreator:
     async def _place(
         self, request: ContainerRequest, identifier: str, node: str = "", refused: tuple[str, ...] = ()
     ) -> str | SeawayError:
-        """The node, or the scheduler's refusal as a value: whoever awaits it decides, nobody logs it.
+        """The node, or the scheduler's refusal as a value, so that it is not logged.
 
         `node`: the only one that will do. `refused`: those that have no room.
         """
@@ -174,12 +176,12 @@ class ContainerCreator:
             return error
 
     async def _unplace(self, identifier: str, placing: Awaitable[object] | None = None) -> None:
-        """Nothing comes of a placement: what it takes up on its node is free. Unheard, it lapses within a minute."""
+        """Give back what a placement takes up on its node. If the scheduler can't be reached, it lapses in a minute."""
         if placing is not None:
             await placing
         try:
-            await self._bus.call(cat.UNPLACE, ContainerId(id=identifier))
-        except SeawayError as error:
+            await self._bus.publish(cat.UNPLACED, ContainerId(id=identifier))
+        except TransportError as error:
             log.debug("the placement of %s lapses by itself: %s", identifier, error)
 
     async def _make(self, registered: RegisteredContainer, node: str) -> StatusReply:
@@ -227,6 +229,11 @@ def _chosen(placed: str | SeawayError) -> str:
     if isinstance(placed, SeawayError):
         raise placed
     return placed
+
+
+def _without_room(last: SeawayError, nodes: int) -> SeawayError:
+    """The same code as where the scheduler finds no node."""
+    return SeawayError(Code.UNPLACEABLE, f"{nodes} nodes have refused it, the last: {last.message}")
 
 
 def _on_two_nodes(first: SeawayError, other: SeawayError) -> SeawayError:

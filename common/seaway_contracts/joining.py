@@ -171,7 +171,8 @@ def check_labels(labels: dict[str, str]) -> None:
     for key, value in labels.items():
         if not _LABEL.fullmatch(key):
             raise bad_request(
-                f"{key!r} is no label: use letters, digits and ._/- with a letter or digit at both ends, 128 at most"
+                f"{key[:_MOST_VALUE]!r} is no label: use letters, digits and ._/- with a letter or digit at both ends, "
+                "128 at most"
             )
         if len(value) > _MOST_VALUE or not value.isprintable():
             raise bad_request(f"the value of label {key} must be printable, and have {_MOST_VALUE} characters at most")

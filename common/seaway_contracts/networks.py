@@ -34,6 +34,7 @@ class NetworkRecord(Payload):
 
     `options` are the driver's. `ipam_options` are only shown; None: the user gave none. `nodes` were told to make it;
     the first is the one to which its containers go, since `bound_ns` (Unix ns). `version` counts the record's changes.
+    `bound_for`: the new container for which it was bound to that node; empty once another one has come.
     `removed`: it is to be removed from those of `nodes` that were not reached yet; nobody finds it any more.
     """
 
@@ -52,6 +53,7 @@ class NetworkRecord(Payload):
     labels: dict[str, str] = Field(default_factory=dict)
     nodes: tuple[str, ...] = ()
     bound_ns: int = 0
+    bound_for: str = ""
     version: int = 1
     removed: bool = False
 

@@ -17,6 +17,13 @@ class Reserved(Payload):
     memory: int = 0
 
 
+class ReservedChange(Payload):
+    """A change of a reserved share; what is not given stays."""
+
+    nano_cpus: int | None = None
+    memory: int | None = None
+
+
 class NodeSettings(Payload):
     """A node's settings. `version` grows by one with each change; 0: nothing has been set.
 
@@ -40,7 +47,7 @@ class UpdateNode(Payload):
     labels: dict[str, str] = Field(default_factory=dict)
     """Labels to add or to replace."""
     removed_labels: tuple[str, ...] = ()
-    reserved: Reserved | None = None
+    reserved: ReservedChange | None = None
 
 
 class NodeSettingsReply(Payload):

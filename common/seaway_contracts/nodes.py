@@ -13,6 +13,8 @@ NodeState = Literal["up", "down"]
 CORE: Final = 1_000_000_000
 """One core, in the unit of `Capacity.nano_cpus`."""
 GPU_KIND: Final = "nvidia.com/gpu"
+MOST_ROUTES: Final = 1024
+"""So many of a host's routes are reported."""
 _PERIOD_US: Final = 100_000
 
 
@@ -29,11 +31,14 @@ class Capacity(Payload):
 
 
 def wanted(resources: Resources) -> Capacity:
-    """What a container takes of a node: its CPU limit, and its memory reservation or else its memory limit."""
-    cpus = resources.nano_cpus
+    """What a container takes of a node: its CPU limit, and its memory reservation or else its memory limit.
+
+    Negative ones mean no limit in Docker.
+    """
+    cpus = max(0, resources.nano_cpus)
     if not cpus and resources.cpu_quota > 0:
         cpus = resources.cpu_quota * CORE // (resources.cpu_period or _PERIOD_US)
-    return Capacity(nano_cpus=cpus, memory=resources.memory_reservation or resources.memory)
+    return Capacity(nano_cpus=cpus, memory=max(0, resources.memory_reservation) or max(0, resources.memory))
 
 
 class Reservation(Payload):
@@ -46,13 +51,14 @@ class Reservation(Payload):
 
 def reservation(resources: Resources) -> Reservation:
     """What a container reserves of a node. Limits reserve nothing, nor do devices that are asked for by name, or all
-    of them: as in Docker, containers share those.
+    of them: as in Docker, containers share those. A negative reservation is none.
     """
     devices: dict[str, int] = {}
     for request in resources.device_requests:
         if request.count > 0 and any("gpu" in together for together in request.capabilities):
             devices[GPU_KIND] = devices.get(GPU_KIND, 0) + request.count
-    return Reservation(nano_cpus=resources.cpu_reservation, memory=resources.memory_reservation, devices=devices)
+    cpus, memory = max(0, resources.cpu_reservation), max(0, resources.memory_reservation)
+    return Reservation(nano_cpus=cpus, memory=memory, devices=devices)
 
 
 def total(reservations: Iterable[Reservation]) -> Reservation:
@@ -111,8 +117,7 @@ class Beat(Payload):
 
     `leaving`: the last beat of an agent that stops; its containers continue. `monotonic_ns`: the monotonic clock since
     the boot that `facts` names; 0 if not reported. `free` is what the limits of running containers leave, `reserved`
-    what all containers of the node reserve (None if not reported). `pressure`: what the node runs out of (`memory`,
-    `disk`).
+    what all containers of the node reserve. `pressure`: what the node runs out of (`memory`, `disk`).
     """
 
     node: str
@@ -124,7 +129,7 @@ class Beat(Payload):
     free: Capacity
     running: int
     containers: int
-    reserved: Reservation | None = None
+    reserved: Reservation = Field(default_factory=Reservation)
     pressure: tuple[str, ...] = ()
     address: str = "127.0.0.1"
     leaving: bool = False
@@ -167,10 +172,11 @@ class NodeList(Payload):
 
 
 class NodeEvent(Payload):
-    """A node joined, went down or came back."""
+    """A node joined, went down, came back or was removed. `epoch`: of the agent that was removed."""
 
     node: str
     reason: str = ""
+    epoch: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)
 
 

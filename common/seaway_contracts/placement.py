@@ -9,6 +9,7 @@ from seaway_contracts.containers import (
     DeviceRequest,
     Resources,
 )
+from seaway_contracts.node_settings import Strategy
 
 
 class PlacedMount(Payload):
@@ -69,3 +70,37 @@ class Placement(Payload):
     """The node that was chosen."""
 
     node: str
+
+
+class NodeVerdict(Payload):
+    """What the scheduler found about one node.
+
+    `filter` and `reason`: which filter refuses it and why; both empty if the node can take the container. Then `rank`
+    is its place among those that can (1: the chosen one), `full` the share of its CPUs or memory, whichever is
+    greater, that limits would take up with the container, `running` and `containers` are the numbers before it, and
+    `unmet` names the wishes that the node does not meet. `has_image`: a container of the same image is there.
+    """
+
+    node: str
+    filter: str = ""
+    reason: str = ""
+    rank: int = 0
+    full: float = 0.0
+    running: int = 0
+    containers: int = 0
+    unmet: tuple[str, ...] = ()
+    has_image: bool = False
+
+
+class PlacementExplanation(Payload):
+    """Where a container would be placed, and why; nothing is reserved or made.
+
+    `node` is empty where none can take it, and `refusal` says why in counts. `verdicts`: the nodes in the order of
+    their ranks, then those that are refused, by name; `left_out` more are not listed.
+    """
+
+    node: str = ""
+    refusal: str = ""
+    strategy: Strategy = "spread"
+    verdicts: tuple[NodeVerdict, ...] = ()
+    left_out: int = 0

@@ -1,7 +1,7 @@
 """Which containers `GET /containers/json` shows (moby daemon/list.go, by behaviour)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from seaway_docker.errors import InvalidParameter
@@ -10,6 +10,8 @@ from seaway_docker.ports import parse_port_range, split_proto_port
 
 STATES = frozenset(["created", "restarting", "running", "removing", "paused", "exited", "dead"])
 HEALTH_STATES = frozenset(["starting", "healthy", "unhealthy", "none"])
+_WHOLE_ID = re.compile(r"[0-9a-f]{64}")
+_WHOLE_NAME = re.compile(r"\^/?([a-zA-Z0-9][a-zA-Z0-9_-]*)\$")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -62,6 +64,15 @@ class ContainerQuery:
         """Whether there is nothing to compare."""
         return not self.filters.values
 
+    @property
+    def only(self) -> str | None:
+        """The id or the name of the one container that can match, if the filter says so."""
+        ids, names = self.filters.get("id"), self.filters.get("name")
+        if len(ids) == 1 and _WHOLE_ID.fullmatch(ids[0]):
+            return ids[0]
+        whole = _WHOLE_NAME.fullmatch(names[0]) if len(names) == 1 else None
+        return whole[1] if whole else None
+
     def resolved(
         self,
         *,
@@ -73,8 +84,9 @@ class ContainerQuery:
         return replace(self, before_ns=before_ns, since_ns=since_ns, ancestor_ids=ancestor_ids)
 
     def matches(self, facts: ContainerFacts) -> bool:
+        """Whether the container is one of those that are asked for."""
         return (
-            self._identity(facts)
+            self.may_match(facts.id, facts.names)
             and self.filters.exact("status", facts.state)
             and self.filters.exact("health", facts.health)
             and self.filters.labels(facts.labels)
@@ -85,13 +97,12 @@ class ContainerQuery:
             and self._attached(facts)
         )
 
-    def _identity(self, facts: ContainerFacts) -> bool:
+    def may_match(self, identifier: str, names: Iterable[str]) -> bool:
+        """Whether a container of this id and these names can match; it is known without its other facts."""
         ids = self.filters.get("id")
-        if ids and not any(prefix and facts.id.startswith(prefix) for prefix in ids):
+        if ids and not any(prefix and identifier.startswith(prefix) for prefix in ids):
             return False
-        return any(
-            self.filters.pattern("name", name) or self.filters.pattern("name", f"/{name}") for name in facts.names
-        )
+        return any(self.filters.pattern("name", name) or self.filters.pattern("name", f"/{name}") for name in names)
 
     def _exited(self, facts: ContainerFacts) -> bool:
         if not self.exit_codes:

@@ -20,6 +20,7 @@ _COMMANDS: Final = Path(sys.executable).parent
 _START_S: Final = 90.0
 _POLL_S: Final = 0.02
 _READY: Final = "is ready"
+_AGENT: Final = f"^[^ ]*python[^ ]* {_COMMANDS}/seaway-agent "
 
 
 class Host:
@@ -28,6 +29,7 @@ class Host:
     def __init__(self, machine: Machine, directory: Path) -> None:
         self.machine, self.directory = machine, directory
         self.root, self.run = directory / "root", directory / "run"
+        self._boot_id = directory / "boot_id"
 
     @property
     def name(self) -> str:
@@ -47,6 +49,7 @@ class Host:
     def boot(self, *, with_us: bool) -> None:
         """Make its machine, with nothing running on it. Raises LabError."""
         self.directory.mkdir(exist_ok=True)
+        self._boot_id.write_text(str(uuid.uuid4()))
         shutil.rmtree(self.run, ignore_errors=True)
         self.machine.boot(with_us=with_us)
 
@@ -72,9 +75,9 @@ class Host:
             time.sleep(_POLL_S)
 
     def _command(self, program: str, *words: str) -> list[str]:
-        """The kernel is all hosts' and isn't booted: each boot of a host has an id of its own."""
+        """The kernel is all hosts' and isn't booted: each boot of a host has an id of its own, until the next one."""
         own = ("--root", str(self.root), "--run", str(self.run), "--node", self.name)
-        return ["env", f"SEAWAY_BOOT_ID={uuid.uuid4()}", str(_COMMANDS / program), *words, *own]
+        return ["env", f"SEAWAY_BOOT_ID={self._boot_id.read_text()}", str(_COMMANDS / program), *words, *own]
 
 
 class Server(Host):
@@ -125,6 +128,18 @@ class Node(Host):
     def start(self) -> Callable[[], None]:
         """Start the agent; what it returns waits until the agent is ready, and raises LabError if it isn't."""
         return self.start_program("seaway-agent", "--config", str(self.root / "join" / "agent.toml"))
+
+    def kill_agent(self) -> None:
+        """Kill the agent alone (SIGKILL); `start` starts the next one. Raises LabError if none runs."""
+        self.machine.run("pkill", "-KILL", "--oldest", "-f", _AGENT)
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether its agent runs."""
+        try:
+            return bool(self.machine.run("pgrep", "--oldest", "-f", _AGENT))
+        except LabError:
+            return False
 
     def leave(self) -> None:
         """Stop the agent and remove all that it made, and the node's key. Raises LabError."""

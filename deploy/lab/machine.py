@@ -22,13 +22,13 @@ class Machine:
     """Namespaces for network, mounts, processes, IPC, host name and cgroups. `cgroup` is a path in each hierarchy."""
 
     def __init__(self, name: str, cgroup: str) -> None:
-        self.name, self._cgroup = name, cgroup
+        self.name, self.cgroup = name, cgroup
         self._layout = cgroups.host_layout()
         self._children: list[subprocess.Popen[str]] = []
 
     def boot(self, *, with_us: bool) -> None:
         """Make it. `with_us`: it ends with this process. Raises LabError."""
-        directories = self._layout.directories(self._cgroup)
+        directories = self._layout.directories(self.cgroup)
         for directory in directories:
             _make(Path(directory), v2=self._layout.mode is CgroupMode.V2)
         words = [*(_WITH_US if with_us else ()), _SCRIPT, "boot", self.name, *directories]
@@ -93,17 +93,17 @@ class Machine:
 
     def kill(self) -> None:
         """As a power cut: all its processes end at once, and its cgroups, mounts and links are gone."""
-        if Path(self._layout.directories(self._cgroup)[0]).exists():
-            cgroups.kill_all(self._layout, self._cgroup, seconds=_END_S)
+        if Path(self._layout.directories(self.cgroup)[0]).exists():
+            cgroups.kill_all(self._layout, self.cgroup, seconds=_END_S)
         for child in self._children:
             child.wait()
         self._children.clear()
-        cgroups.remove(self._layout.directories(self._cgroup))
+        cgroups.remove(self._layout.directories(self.cgroup))
 
     @property
     def _entry(self) -> list[str]:
         """The cgroups that take processes."""
-        directories = self._layout.directories(self._cgroup)
+        directories = self._layout.directories(self.cgroup)
         return [f"{path}/init" if self._layout.mode is CgroupMode.V2 else path for path in directories]
 
 

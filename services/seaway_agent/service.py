@@ -139,6 +139,7 @@ class Agent:
         stack.callback(self._layers.close)
         self._blobs = BlobClient(context.bus, settings.node, settings.nats_ca)
         stack.push_async_callback(self._blobs.close)
+        self._config = ReceivedConfig(context.bus, settings.node, store)
         self._open_containers(lost_memory=bool(former) and not same_boot)
         await self._recover(store, same_boot)
         store.put_fact("boot", boot)
@@ -230,7 +231,6 @@ class Agent:
     def _open_containers(self, *, lost_memory: bool) -> None:
         """The inventory, and what makes runners for it."""
         context, layout = self._context, self._layout
-        self._config = ReceivedConfig(context.bus, self._settings.node)
         self._inventory = Inventory(self._settings.node, self._journal, secrets.token_hex(8), lost_memory=lost_memory)
         grantable = capabilities.in_mask(procs.bounding_set())
         shims = ShimStarter(self._programs.conmon, self._launcher, self._attach_lock, _OUTPUT_FD, self._workers)

@@ -19,8 +19,8 @@ class AgentSettings(ServiceSettings):
     """The default bridge's subnet; a free one is chosen (and kept) if empty."""
     sandboxes: int = 8
     """How many network sandboxes are kept ready."""
-    beat_s: float = 2.0
-    """Seconds between heartbeats."""
+    beat_s: float = Field(2.0, gt=0, le=3600)
+    """Seconds between heartbeats, at least; the cluster's size may make them fewer."""
     seccomp_profile: Path = Path("/usr/share/containers/seccomp.json")
     """The profile, in Docker's format, from which the default one is derived."""
     label: tuple[str, ...] = ()

@@ -50,7 +50,7 @@ class Api:
         if is_container_id(ref) and (node := self.hub.place(ref)) is not None:
             return ref, node
         if (known := await self._known(ref)) is not None:
-            return known.record.id, known.record.node
+            return known.id, known.node
         found: ContainerLocation = await self.bus.call(cat.RESOLVE, self._asked(ref))
         self.hub.remember(found.id, found.node)
         return found.id, found.node
@@ -68,7 +68,7 @@ class Api:
             return known
         data = await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))
         container = self.hub.newest(self.hub.records.of(data))
-        self.hub.remember(container.record.id, container.record.node)
+        self.hub.remember(container.id, container.node)
         return container
 
     async def _known(

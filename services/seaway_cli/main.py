@@ -1,4 +1,4 @@
-"""The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `token`, `join`, `doctor`, `purge`, `version`."""
+"""The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `place`, `token`, `join`, `doctor`, `purge` …"""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from seaway_cli.errors import CliError, describe, usage
 from seaway_cli.layout import ROOT, RUN, Layout
 from seaway_cli.node_app import node_app
 from seaway_cli.options import SuiteRoot, SuiteRun, layout_of, normal, run_of
+from seaway_cli.place_app import place
 from seaway_contracts.version import VERSION
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 app.add_typer(node_app, name="node")
 app.add_typer(cluster_app, name="cluster")
+app.command("place")(place)
 token_app = typer.Typer(help="Tokens by which machines join as nodes.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 

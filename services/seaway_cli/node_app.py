@@ -7,6 +7,7 @@ import typer
 
 from seaway_cli.options import SuiteRoot, SuiteRun, layout_of
 from seaway_contracts.node_settings import Availability, NodeSettings
+from seaway_contracts.nodes import CORE
 
 node_app = typer.Typer(help="Show the nodes of the cluster, and change what may run on them.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs")]
@@ -85,17 +86,21 @@ def node_activate(name: str, root: SuiteRoot = None, run: SuiteRun = None, as_js
 @node_app.command("reserve")
 def node_reserve(
     name: str,
-    memory: Annotated[str, typer.Option(help="what containers may not reserve of its memory: 512m, 2g")] = "0",
-    cpus: Annotated[float, typer.Option(help="and of its CPUs", min=0)] = 0.0,
+    memory: Annotated[
+        str | None, typer.Option(help="what containers may not reserve of its memory: 512m, 2g; 0: nothing")
+    ] = None,
+    cpus: Annotated[float | None, typer.Option(help="what they may not reserve of its CPUs; 0: nothing")] = None,
     root: SuiteRoot = None,
     run: SuiteRun = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a share of a node free of reservations, for what else runs there."""
+    """Keep a share of a node free of reservations, for what else runs there; an option that is not given stays."""
     from seaway_cli import node_settings
 
     settings = node_settings.reserve(layout_of(root, run), name, memory, cpus)
-    _say(settings, f"Node {name} keeps {memory} of memory and {cpus:g} CPUs free of reservations.", as_json)
+    share = settings.reserved
+    kept = f"{share.memory / (1 << 20):g} MiB of memory and {share.nano_cpus / CORE:g} CPUs"
+    _say(settings, f"Node {name} keeps {kept} free of reservations.", as_json)
 
 
 @node_app.command("add")

@@ -20,7 +20,7 @@ from seaway_contracts.node_settings import (
     Availability,
     ClusterSettings,
     NodeSettings,
-    Reserved,
+    ReservedChange,
     UpdateCluster,
     UpdateNode,
 )
@@ -30,7 +30,7 @@ from seaway_docker.log_options import parse_size
 
 def nodes(layout: Layout, names: Sequence[str] | None = None) -> list[NodeRecord]:
     """All nodes by name, or those that are named, in that order. Raises CliError."""
-    found = _ask(layout, CLI, LIST_NODES, Empty()).nodes
+    found = ask(layout, CLI, LIST_NODES, Empty()).nodes
     if names is None:
         return list(found)
     by_name = {record.node: record for record in found}
@@ -50,24 +50,30 @@ def make_available(layout: Layout, node: str, availability: Availability) -> Nod
     return _update(layout, UpdateNode(node=node, availability=availability))
 
 
-def reserve(layout: Layout, node: str, memory: str, cpus: float) -> NodeSettings:
-    """Set the share of a node that containers may not reserve; its settings after that. Raises CliError."""
+def reserve(layout: Layout, node: str, memory: str | None, cpus: float | None) -> NodeSettings:
+    """Set the share of a node that containers may not reserve; its settings after that. Raises CliError.
+
+    What is None stays.
+    """
     return _update(layout, UpdateNode(node=node, reserved=parse_share(memory, cpus)))
 
 
-def parse_share(memory: str, cpus: float) -> Reserved:
+def parse_share(memory: str | None, cpus: float | None) -> ReservedChange:
     """A share from a size (`512m`) and a number of CPUs. Raises CliError."""
-    if not isfinite(cpus):
+    if memory is None and cpus is None:
+        raise usage("give --memory, --cpus or both; 0 ends a reserved share")
+    if cpus is not None and not (isfinite(cpus) and cpus >= 0):
         raise usage(f"{cpus} is no number of CPUs")
     try:
-        return Reserved(memory=parse_size(memory, 1024), nano_cpus=round(cpus * CORE))
+        size = None if memory is None else parse_size(memory, 1024)
     except ValueError:
         raise usage(f"{memory!r} is no size: write bytes, or 512k, 512m, 2g") from None
+    return ReservedChange(memory=size, nano_cpus=None if cpus is None else round(cpus * CORE))
 
 
 def cluster(layout: Layout) -> ClusterSettings:
     """The cluster's settings. Raises CliError."""
-    return _ask(layout, CLI, LIST_NODES, Empty()).cluster
+    return ask(layout, CLI, LIST_NODES, Empty()).cluster
 
 
 def update_cluster(layout: Layout, asked: Mapping[str, str | float | None]) -> ClusterSettings:
@@ -79,7 +85,7 @@ def update_cluster(layout: Layout, asked: Mapping[str, str | float | None]) -> C
         request = UpdateCluster.model_validate(asked)
     except ValidationError:
         raise usage(f"{asked['strategy']!r} is no strategy: use spread, binpack or random") from None
-    return _ask(layout, API, UPDATE_CLUSTER, request).settings
+    return ask(layout, API, UPDATE_CLUSTER, request).settings
 
 
 def parse_labels(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -101,7 +107,7 @@ def parse_labels(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]
 def _update(layout: Layout, request: UpdateNode) -> NodeSettings:
     """As the API's user: that of the command line is also subscribers', who change nothing."""
     check_name(request.node)
-    return _ask(layout, API, UPDATE_NODE, request).settings
+    return ask(layout, API, UPDATE_NODE, request).settings
 
 
 def check_name(node: str) -> None:
@@ -112,12 +118,18 @@ def check_name(node: str) -> None:
         raise usage(str(error)) from None
 
 
-def _ask(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
-    login = login_of(layout, user)
+def ask(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
+    """Ask a service of the suite that runs here, as that user of the bus. Raises CliError."""
     try:
-        return ask_once(channel, request, url=login.url, user=login.user, password=login.password, ca=login.ca)
+        return call(layout, user, channel, request)
     except SeawayError as error:
         raise CliError(error.message) from None
+
+
+def call(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
+    """The same. Raises SeawayError for a refusal, and CliError where the suite can't be reached."""
+    login = login_of(layout, user)
+    return ask_once(channel, request, url=login.url, user=login.user, password=login.password, ca=login.ca)
 
 
 def login_of(layout: Layout, user: str) -> Login:

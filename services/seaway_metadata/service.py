@@ -175,7 +175,7 @@ class Metadata:
             bus, registering, records, self.commands.find_current, containers.kept.keep, containers.free_claims
         )
         self.cluster = cluster
-        self._node_configs = NodeConfigs(bus, node_settings, nodes.all_up, store.doubt, cluster.known)
+        self._node_configs = NodeConfigs(bus, node_settings, nodes.count_up, store.doubt, cluster.known)
         self._node_settings = NodeSettingsCommands(
             node_settings, nodes.record, outbox, store.doubt, self._node_configs.changed
         )

@@ -23,9 +23,9 @@ _NO_TERMS: Final = NodeTerms()
 
 
 class Cluster:
-    """The nodes. Times are in seconds of one steady clock; `tick` takes down those that have been silent for too long.
+    """The nodes and what is left of them. Times are seconds of a monotonic clock.
 
-    What containers hold is known by their events and records, which may come twice and in any order.
+    Events and records of containers may come twice and in any order.
     """
 
     def __init__(self, policy: Policy = Policy()) -> None:  # noqa: B008 (frozen)
@@ -51,27 +51,29 @@ class Cluster:
         return self._nodes
 
     def tick(self, now: float) -> None:
-        """Time has passed: nodes that have been silent for too long are down."""
+        """Mark nodes as down that have been silent for too long."""
         queue = self._silent_at
         while queue and queue[0][0] < now:
-            _, name = heappop(queue)
+            due, name = heappop(queue)
             node = self._nodes.get(name)
-            if node is None or not node.up:
+            if node is None or not node.up or node.due != due:
                 continue
             if node.silent_at < now:
                 self._set_up(node, False)
             else:
-                heappush(queue, (node.silent_at, name))
+                self._look_again(node)
 
     def load(self, records: Iterable[NodeRecord], now: float) -> None:
-        """Begin with what metadata knows; what has been heard since weighs more."""
+        """Add the nodes that metadata knows and whose beats have not come yet, and the settings of all nodes."""
         for record in records:
+            if self._removed.get(record.node) == record.beat.epoch:
+                continue
             if record.node not in self._nodes:
                 self._join(record.beat, now if record.state == "up" else _NEVER, heard=False)
             self.set_terms(record.node, NodeTerms.of(record.settings))
 
     def beat(self, beat: Beat, now: float) -> None:
-        """A beat came: it shows what was made before it. A node that leaves is down until it beats again."""
+        """Take a beat: it shows the containers made before it. A node that leaves is down until its next beat."""
         if self._removed.get(beat.node) == beat.epoch:
             return
         self._removed.pop(beat.node, None)
@@ -94,11 +96,18 @@ class Cluster:
         node.count(self.policy)
         self._set_up(node, not beat.leaving, queue=sooner)
 
-    def removed(self, name: str) -> None:
-        """The node was removed. Last beats of its agent, which is being cut off, do not bring it back."""
+    def removed(self, name: str, epoch: str = "") -> None:
+        """The node was removed. Last beats of its agent, which is being cut off, do not bring it back.
+
+        `epoch`: that of the removed agent. A node of the same name whose agent has started since stays.
+        """
         self._terms.pop(name, None)
         node = self._nodes.get(name)
+        self._removed[name] = epoch or (node.beat.epoch if node is not None else "")
         if node is None:
+            return
+        if node.beat.epoch != self._removed[name]:
+            self._apply(node, _NO_TERMS)
             return
         self._set_up(node, False)
         for identifier in node.promises:
@@ -107,10 +116,9 @@ class Cluster:
             self.holdings.remove(held.id)
         self._offer(node.beat.facts, -1)
         del self._nodes[name]
-        self._removed[name] = node.beat.epoch
 
     def excuse(self, now: float) -> None:
-        """This process could not hear: who was up when anybody was heard last counts as heard now."""
+        """This process had no connection: nodes that were up at the last beat count as heard now."""
         last = max((node.heard_at for node in self._nodes.values()), default=now)
         for node in self._nodes.values():
             if _NEVER < last <= node.silent_at:
@@ -134,9 +142,7 @@ class Cluster:
         self._terms[name] = terms
         node = self._nodes.get(name)
         if node is not None:
-            node.terms = terms
-            node.describe()
-            self._count(node)
+            self._apply(node, terms)
 
     def placed(self, request: PlaceRequest, name: str, now: float) -> None:
         """A container was placed: count it until the node's beats do."""
@@ -159,7 +165,7 @@ class Cluster:
         self._reorder(node)
 
     def unplaced(self, identifier: str) -> None:
-        """Nothing was made of a placement."""
+        """Give back what a placement has taken."""
         name = self._placed.get(identifier)
         if name is None:
             return
@@ -172,7 +178,9 @@ class Cluster:
         self._reorder(node)
 
     def made(self, identifier: str, name: str) -> bool:
-        """The container is on its node, whose next beat shows it; whether it was placed here."""
+        """The container is on its node, whose next beat shows it. False if this scheduler did not place it there."""
+        if self._placed.get(identifier, name) != name:
+            self.unplaced(identifier)  # another scheduler has placed it since, as the first node refused it
         node = self._nodes.get(name)
         promise = node.promises.get(identifier) if node is not None else None
         if promise is None:
@@ -234,17 +242,27 @@ class Cluster:
 
     def _set_up(self, node: Node, is_up: bool, *, queue: bool = False) -> None:
         if is_up and (queue or not node.up):
-            heappush(self._silent_at, (node.silent_at, node.name))
+            self._look_again(node)
         self.up += is_up - node.up
         node.up = is_up
         self._reorder(node)
 
+    def _look_again(self, node: Node) -> None:
+        """Have `tick` look at the node when it may have been silent for too long. Earlier entries no longer count."""
+        node.due = node.silent_at
+        heappush(self._silent_at, (node.due, node.name))
+
     def _end(self, identifier: str, promise: Promise, node: Node) -> None:
-        """The promise is kept, or given up: then its container holds nothing, if there is no record of it."""
+        """End a promise. If its container was not made, and has no record either, it holds nothing."""
         del node.promises[identifier], self._placed[identifier]
         held = self.holdings.get(identifier)
         if not promise.made and held is not None and not held.name:
             self.holdings.remove(identifier)
+
+    def _apply(self, node: Node, terms: NodeTerms) -> None:
+        node.terms = terms
+        node.describe()
+        self._count(node)
 
     def _count(self, node: Node) -> None:
         node.count(self.policy)

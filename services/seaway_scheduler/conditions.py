@@ -9,6 +9,7 @@ from typing import Final
 
 from seaway_contracts.errors import bad_request
 from seaway_contracts.placement import Condition
+from seaway_docker.patterns import searcher
 
 _LABELS: Final = ("node.labels.", "engine.labels.")
 _NODE: Final = "node."
@@ -26,38 +27,48 @@ class NodeTraits:
     kernel_version: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def value(self, key: str) -> str:
-        """The value for a constraint's key; empty where a label isn't set. Any other word is a label, as in Swarm."""
+    def values(self, key: str) -> tuple[str, ...]:
+        """The names of what a constraint's key is about; empty where a label isn't set.
+
+        Any other word is a label, as in Swarm.
+        """
         known = _TRAITS.get(key)
         if known is not None:
             return known(self)
         for prefix in _LABELS:
             key = key.removeprefix(prefix)
-        return self.labels.get(key, "")
+        return (self.labels.get(key, ""),)
 
 
-_TRAITS: Final[Mapping[str, Callable[[NodeTraits], str]]] = {
-    "node": lambda traits: traits.name,
-    "node.id": lambda traits: traits.name,
-    "node.hostname": lambda traits: traits.hostname,
-    "node.platform.os": lambda traits: traits.os,
-    "node.platform.arch": lambda traits: traits.architecture,
-    "operatingsystem": lambda traits: traits.operating_system,
-    "kernelversion": lambda traits: traits.kernel_version,
+STORAGE_DRIVER: Final = "overlay2"
+"""What all nodes have; `docker info` calls it so."""
+ARCHITECTURES: Final = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386"}
+"""What the kernel calls an architecture, and what images call it."""
+_TRAITS: Final[Mapping[str, Callable[[NodeTraits], tuple[str, ...]]]] = {
+    "node": lambda traits: (traits.name,),
+    "node.id": lambda traits: (traits.name,),
+    "node.hostname": lambda traits: (traits.hostname,),
+    "node.platform.os": lambda traits: (traits.os,),
+    "node.platform.arch": lambda traits: (
+        traits.architecture,
+        ARCHITECTURES.get(traits.architecture, traits.architecture),
+    ),
+    "operatingsystem": lambda traits: (traits.operating_system,),
+    "kernelversion": lambda traits: (traits.kernel_version,),
+    "storagedriver": lambda traits: (STORAGE_DRIVER,),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A condition that is ready to be asked. `exact`: the only text that matches; None for a pattern."""
+    """A condition that is ready to be asked. `exact`: the only text that matches; None for a pattern.
+
+    `matches` returns whether the value fits a text, whatever the operator.
+    """
 
     condition: Condition
     exact: str | None
-    pattern: re.Pattern[str] | None
-
-    def matches(self, text: str) -> bool:
-        """Whether the value fits the text, whatever the operator."""
-        return text == self.exact if self.pattern is None else self.pattern.search(text) is not None
+    matches: Callable[[str], bool]
 
     def matches_any(self, texts: Iterable[str]) -> bool:
         """Whether the value fits one of the texts."""
@@ -65,7 +76,7 @@ class Matcher:
 
     def allows(self, node: NodeTraits) -> bool:
         """Whether the node meets the condition, as a constraint."""
-        return self.matches(node.value(self.condition.key)) is self.condition.equal
+        return self.matches_any(node.values(self.condition.key)) is self.condition.equal
 
 
 @lru_cache(maxsize=1024)
@@ -74,12 +85,12 @@ def matcher(condition: Condition) -> Matcher:
     value = condition.value
     if len(value) > 1 and value[0] == value[-1] == "/":
         try:
-            return Matcher(condition, None, re.compile(value[1:-1]))
-        except (re.error, OverflowError, RecursionError) as error:
-            raise bad_request(f"{condition}: {value} is no regular expression: {error}") from error
+            return Matcher(condition, None, searcher(value[1:-1]))
+        except ValueError as error:
+            raise bad_request(f"{condition}: {value} is no regular expression: {error}") from None
     if "*" in value or "?" in value:
         return Matcher(condition, None, _glob(value))
-    return Matcher(condition, value, None)
+    return Matcher(condition, value, value.__eq__)
 
 
 def constraint(condition: Condition) -> Matcher:
@@ -87,11 +98,13 @@ def constraint(condition: Condition) -> Matcher:
     key = condition.key
     is_label = any(key.startswith(prefix) and key != prefix for prefix in _LABELS)
     if not key or (key.startswith(_NODE) and key not in _TRAITS and not is_label):
-        known = ", ".join(word for word in _TRAITS if word.startswith("node"))
-        raise bad_request(f"{condition}: constraints know {known}, node.labels.NAME, and labels by their bare name")
+        raise bad_request(
+            f"constraint {condition} is not valid: use {', '.join(_TRAITS)}, node.labels.NAME, or a label's bare name"
+        )
     return matcher(condition)
 
 
-def _glob(value: str) -> re.Pattern[str]:
+def _glob(value: str) -> Callable[[str], bool]:
     """Without backtracking, however many stars there are."""
-    return re.compile(r"\A" + fnmatch.translate(value.replace("[", "[[]")))
+    search = re.compile(r"\A" + fnmatch.translate(value.replace("[", "[[]"))).search
+    return lambda text: search(text) is not None

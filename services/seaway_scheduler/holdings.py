@@ -59,14 +59,14 @@ def repository(image: str) -> str:
 
 
 class _Answers:
-    """The nodes that meet conditions with one key, which have been asked lately."""
+    """The nodes that meet conditions with one key, for the conditions that have been asked lately."""
 
     def __init__(self) -> None:
         self._exact: OrderedDict[str, Counter[str]] = OrderedDict()
         self._patterns: OrderedDict[str, tuple[Matcher, Counter[str]]] = OrderedDict()
 
     def get(self, matcher: Matcher, containers: Callable[[], Iterable[Held]]) -> Counter[str]:
-        """The nodes with containers that match; `containers` gives all, if nobody has asked for a while."""
+        """The nodes with containers that match. `containers` returns all, which are counted the first time."""
         key, value = matcher.condition.key, matcher.condition.value
         if matcher.exact is not None:
             if value not in self._exact:
@@ -160,7 +160,7 @@ class Holdings:
 
 
 def _latest(known: OrderedDict[str, V], key: str, most: int) -> V:
-    """The entry, which becomes the latest; the one that nobody has asked for longest goes, if there are too many."""
+    """The entry, which becomes the latest; if there are too many, the least recently used one is removed."""
     known.move_to_end(key)
     if len(known) > most:
         known.popitem(last=False)

@@ -72,7 +72,8 @@ class Node:
 
     `free_…` is what limits leave, `room_…` what can be reserved. CPUs are in billionths of a core,
     memory in bytes. Whoever changes `beat`, `terms` or promises calls `count`.
-    `heard`: it has beaten since this scheduler began; else it is up by what others have said before.
+    `heard`: it has beaten since this scheduler began; else metadata says that it is up. `due`: when the cluster looks
+    whether it has been silent for too long.
     """
 
     __slots__ = (
@@ -81,6 +82,7 @@ class Node:
         "containers",
         "cores",
         "cpus",
+        "due",
         "free_cpus",
         "free_memory",
         "heard",
@@ -104,6 +106,7 @@ class Node:
         self.heard = heard
         self.terms = terms
         self.up = False
+        self.due = 0.0
         self.promises: dict[str, Promise] = {}
         self.describe()
         self.count(policy)
@@ -131,9 +134,7 @@ class Node:
         self.cores = max(1.0, whole.nano_cpus / 1e9)
         self.free_cpus, self.free_memory = beat.free.nano_cpus, beat.free.memory
         self.running, self.containers = beat.running, beat.containers
-        held = beat.reserved or Reservation(
-            nano_cpus=whole.nano_cpus - beat.free.nano_cpus, memory=whole.memory - beat.free.memory
-        )
+        held = beat.reserved
         self.room_cpus = int(whole.nano_cpus * policy.cpu_overcommit) - share.nano_cpus - held.nano_cpus
         self.room_memory = int(whole.memory * policy.memory_overcommit) - share.memory - held.memory
         self.room_devices: dict[str, int] = {}

@@ -12,15 +12,17 @@ Entry = tuple[float, float, float, float, str, Node]
 
 
 class GroupKey(NamedTuple):
-    """What the nodes of a group have in common: their class, and the levels of the memory that is left.
+    """What the nodes of a group have in common: their class, and the levels of what is left.
 
-    `free`, which limits leave, only where the strategy asks for it.
+    `hearsay`: the nodes have not been heard since this process began. `free` and `free_cpus`: what limits leave; 0
+    unless the strategy is binpack.
     """
 
     hearsay: bool
     cores: int
     memory: int
     free: int
+    free_cpus: int
     room: int
 
 
@@ -42,8 +44,9 @@ class Order:
     def put(self, node: Node) -> None:
         """The node is up, or its rank may have changed."""
         rank = self.ranking(node, 0, 0)
-        free = level(node.free_memory) if self.ranking is binpack else 0
-        key = GroupKey(not node.heard, *node_class(node), free, level(node.room_memory))
+        is_packed = self.ranking is binpack
+        free, free_cpus = (level(node.free_memory), level(node.free_cpus)) if is_packed else (0, 0)
+        key = GroupKey(not node.heard, *node_class(node), free, free_cpus, level(node.room_memory))
         entry = (*rank, node.name, node)
         if self._places.get(node.name) == (key, entry):
             return

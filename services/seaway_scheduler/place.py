@@ -13,7 +13,7 @@ from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler import filters
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason, Wish
+from seaway_scheduler.filters.check import Check, Wish
 from seaway_scheduler.node import Node
 from seaway_scheduler.order import Entry
 from seaway_scheduler.rank import Rank, has_free, level
@@ -34,11 +34,14 @@ class Placed:
 class Rejected:
     """No node can take it; how many for which reason."""
 
-    reasons: Mapping[Reason, int]
+    reasons: Mapping[str, int]
 
     def __str__(self) -> str:
-        counted = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0].many))
-        return "no node can take it: " + ", ".join(reason.count(number) for reason, number in counted)
+        """`no node fits: 2 nodes: not enough memory; 1 node: down`."""
+        counted = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+        return "no node fits: " + "; ".join(
+            f"{number} node{'' if number == 1 else 's'}: {reason}" for reason, number in counted
+        )
 
 
 def place(request: PlaceRequest, cluster: Cluster, seed: int = 0) -> Placed | Rejected:
@@ -66,20 +69,14 @@ class _Found(NamedTuple):
 
 
 class _Search:
-    """The search for one request. The wishes that a node meets are the bits of its score, the first the highest.
-
-    The last bit: it has been heard. Right after everything was killed at once, those known by hearsay may be dead.
-    """
+    """The search for one request. The wishes that a node meets are the bits of its score, the first the highest."""
 
     def __init__(self, demand: Demand, cluster: Cluster) -> None:
         self._demand = demand
         self._cluster = cluster
-        self._checks: Sequence[Check] = filters.checks(demand, cluster)
-        self._is_packed = cluster.policy.strategy == "binpack" and bool(demand.cpus or demand.memory)
-        wishes = filters.wishes(demand, cluster)
-        if self._is_packed:
-            wishes.append(lambda node: has_free(node, demand.cpus, demand.memory))
-        self._wishes: Sequence[Wish] = (*wishes, _is_heard)
+        self._checks: Sequence[Check] = tuple(filters.checks(demand, cluster).values())
+        self._is_packed = _is_packed(demand, cluster)
+        self._wishes: Sequence[Wish] = tuple(all_wishes(demand, cluster).values())
         self._most = (1 << len(self._wishes)) - 1
         self._with_image = cluster.holdings.with_image(demand.request.image_ref)
 
@@ -95,14 +92,33 @@ class _Search:
         """
         found: list[_Found] = []
         for groups in self._groups():
-            found += filter(None, map(self._first, groups))
-            if any(one.score == self._most for one in found):
+            if self._best_of(groups, found):
                 break
         if not found:
             return None
         least = min(one.rank for one in found)
         equals = [self._local(one) for one in found if one.rank == least]
         return min(equals, key=lambda node: (node.name not in self._with_image, self._full(node), node.name))
+
+    def _best_of(self, groups: list[list[Entry]], found: list[_Found]) -> bool:
+        """Add what these groups have to `found`; whether one of that meets all wishes.
+
+        A container without limits does not change a node's rank, and with spread one with limits can only make it
+        worse. So no node of a group ends up before the rank of the group's first entry: the search goes by these
+        ranks, and stops where the next one is worse than what was found. Binpack ranks a node better the more a
+        container takes of it, so for limits all groups are searched.
+        """
+        least: tuple[float, float, float] | None = None
+        for entries in groups if self._is_packed else sorted(groups, key=_first_rank):
+            if least is not None and not self._is_packed and _first_rank(entries) > least:
+                break
+            one = self._first(entries)
+            if one is None:
+                continue
+            found.append(one)
+            if one.score == self._most:
+                least = one.rank[1:] if least is None else min(least, one.rank[1:])
+        return least is not None
 
     def by_chance(self, seed: int) -> Node | None:
         """One of the nodes with the best score."""
@@ -118,18 +134,19 @@ class _Search:
         choice = [node for score, node in scored if score == most]
         return choice[_mixed(seed) % len(choice)] if choice else None
 
-    def refusals(self) -> Mapping[Reason, int]:
+    def refusals(self) -> Mapping[str, int]:
         """Why the nodes can't take it."""
         return Counter(reason for node in self._cluster.nodes.values() if (reason := self._refusal(node)) is not None)
 
     def _groups(self) -> tuple[list[list[Entry]], list[list[Entry]]]:
         """The groups where a node may meet all wishes, and the others; none where too little is left to reserve."""
-        least, limit = level(self._demand.reservation.memory), level(self._demand.memory)
+        demand = self._demand
+        least, limit, cpus = level(demand.reservation.memory), level(demand.memory), level(demand.cpus)
         first: list[list[Entry]] = []
         later: list[list[Entry]] = []
         for key, entries in self._cluster.order.groups():
             if key.room >= least:
-                is_later = key.hearsay or (self._is_packed and key.free < limit)
+                is_later = key.hearsay or (self._is_packed and (key.free < limit or key.free_cpus < cpus))
                 (later if is_later else first).append(entries)
         return first, later
 
@@ -173,7 +190,7 @@ class _Search:
     def _fits(self, node: Node) -> bool:
         return self._refusal(node) is None
 
-    def _refusal(self, node: Node) -> Reason | None:
+    def _refusal(self, node: Node) -> str | None:
         for check in self._checks:
             reason = check(node)
             if reason is not None:
@@ -185,6 +202,26 @@ class _Search:
         for wish in self._wishes:
             score = 2 * score + wish(node)
         return score
+
+
+def all_wishes(demand: Demand, cluster: Cluster) -> dict[str, Wish]:
+    """What is preferred of a node, by name, the most important first: the filters' wishes, and those of the search.
+
+    The last: it has been heard. Right after everything was killed at once, those known by hearsay may be dead.
+    """
+    wishes = filters.wishes(demand, cluster)
+    if _is_packed(demand, cluster):
+        wishes["limits"] = lambda node: has_free(node, demand.cpus, demand.memory)
+    wishes["heard"] = _is_heard
+    return wishes
+
+
+def _is_packed(demand: Demand, cluster: Cluster) -> bool:
+    return cluster.policy.strategy == "binpack" and bool(demand.cpus or demand.memory)
+
+
+def _first_rank(entries: list[Entry]) -> tuple[float, float, float]:
+    return entries[0][:3]
 
 
 def _is_heard(node: Node) -> bool:

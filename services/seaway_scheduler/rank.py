@@ -14,13 +14,13 @@ _STEPS: Final = 10
 
 def spread(node: Node, cpus: int, memory: int) -> Rank:
     """How full the node would be (in tenths), how many containers run and are there per core, how full exactly."""
-    full = _full(node, cpus, memory)
+    full = share_taken(node, cpus, memory)
     return int(full * _STEPS), node.running / node.cores, node.containers / node.cores, full
 
 
 def binpack(node: Node, cpus: int, memory: int) -> Rank:
     """The fullest node that still has what the limits promise; where none has, the one that lacks least."""
-    full = _full(node, cpus, memory)
+    full = share_taken(node, cpus, memory)
     if full > 1:
         return int(full * _STEPS), node.running / node.cores, node.containers / node.cores, full
     return -int(full * _STEPS), -node.running / node.cores, -node.containers / node.cores, -full
@@ -34,7 +34,8 @@ def unranked(node: Node, cpus: int, memory: int) -> Rank:
 RANKINGS: Final[Mapping[str, Ranking]] = {"spread": spread, "binpack": binpack, "random": unranked}
 
 
-def _full(node: Node, cpus: int, memory: int) -> float:
+def share_taken(node: Node, cpus: int, memory: int) -> float:
+    """The share of its CPUs or its memory, whichever is greater, that limits would take up with these more."""
     return max(_share(node.memory, node.free_memory - memory), _share(node.cpus, node.free_cpus - cpus))
 
 

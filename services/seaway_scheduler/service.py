@@ -1,4 +1,4 @@
-"""The scheduler service: hears beats and events, answers PLACE."""
+"""The scheduler service: hears beats and events, answers PLACE and EXPLAIN_PLACE."""
 
 import asyncio
 import contextlib
@@ -19,20 +19,20 @@ from seaway_contracts.catalogue import (
     CONTAINER_CREATE,
     CONTAINER_DESTROY,
     CONTAINER_RENAME,
+    EXPLAIN_PLACE,
     GET_CONTAINER,
     LIST_CONTAINERS,
     LIST_NODES,
     NODE_REMOVE,
     NODE_UPDATE,
     PLACE,
-    UNPLACE,
+    UNPLACED,
 )
-from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.lifecycle import ContainerEvent, PublicContainerEvent
 from seaway_contracts.node_settings import ClusterUpdated, NodeUpdated
-from seaway_contracts.nodes import Beat
-from seaway_contracts.placement import Placement, PlaceRequest
+from seaway_contracts.nodes import Beat, NodeEvent
+from seaway_contracts.placement import Placement, PlacementExplanation, PlaceRequest
 from seaway_contracts.records import ListContainers, ResolveContainer
 from seaway_contracts.version import VERSION
 from seaway_kit.failpoints import Failpoint, reach
@@ -40,12 +40,14 @@ from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.conditions import matcher
+from seaway_scheduler.explain import explain
 from seaway_scheduler.holdings import Held
 from seaway_scheduler.node import NodeTerms, Policy
 from seaway_scheduler.place import Rejected, place
 
 log = logging.getLogger(__name__)
 _FIRST_BEAT_S: Final = 3.0
+_SETTINGS_S: Final = 3.0
 _ASK_S: Final = 2.0
 _RETRY_S: Final = 1.0
 _EVENTS: Final = (CONTAINER_CREATE, CONTAINER_RENAME, CONTAINER_DESTROY, NODE_REMOVE, NODE_UPDATE, CLUSTER_UPDATE)
@@ -72,24 +74,26 @@ class Scheduler:
         self._bus = bus
         self._tasks = tasks
         self._cluster = Cluster()
-        self._facts = FactsOfNodes(bus, tasks)
+        self._facts = FactsOfNodes(bus, tasks, self._beat)
         self._feed = EventFeed(bus.transport, self._receive, tasks, _HEARD)
         self._first_beat = asyncio.Event()
+        self._settings_known = asyncio.Event()
         self._began = time.monotonic()
 
     async def start(self) -> None:
         """Listen, learn what metadata knows, serve."""
-        await self._bus.on_message(BEAT, self._beat)
+        await self._bus.on_message(BEAT, self._facts.receive)
+        await self._bus.on_message(UNPLACED, lambda unplaced: self._cluster.unplaced(unplaced.id))
         self._bus.transport.on_reconnect(lambda: self._cluster.excuse(time.monotonic()))
         await self._feed.start()
         if not await self._learn():
             self._tasks.spawn("learn", self._learn_later())
         await self._bus.serve(PLACE, self.place)
-        await self._bus.serve(UNPLACE, self.unplace)
+        await self._bus.serve(EXPLAIN_PLACE, self.explain)
         await self._bus.transport.flush()
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         await self._feed.close()
 
     async def place(self, request: PlaceRequest, command: Command) -> Placement:
@@ -97,10 +101,7 @@ class Scheduler:
 
         Raises UNPLACEABLE, UNAVAILABLE, BAD_REQUEST.
         """
-        self._cluster.tick(time.monotonic())
-        if not self._cluster.up:
-            await self._wait_for_a_node()
-        await self._learn_named(request)
+        await self._ready_for(request)
         node = self._cluster.placement(request.container_id)
         if node is None or request.node not in ("", node) or node in request.excluded:
             self._cluster.unplaced(request.container_id)
@@ -112,9 +113,29 @@ class Scheduler:
             reach(Failpoint.PLACE_CHOSEN)
         return Placement(node=node)
 
+    async def explain(self, request: PlaceRequest, command: Command) -> PlacementExplanation:
+        """Say where a container would be placed, and why; nothing changes. Raises UNAVAILABLE, BAD_REQUEST."""
+        await self._ready_for(request)
+        return explain(request, self._cluster, secrets.randbits(64))
+
+    async def _ready_for(self, request: PlaceRequest) -> None:
+        """Bring up to date what the request is about. Raises UNAVAILABLE where no node has joined."""
+        await self._wait_for_settings()
+        self._cluster.tick(time.monotonic())
+        if not self._cluster.up:
+            await self._wait_for_a_node()
+        await self._learn_named(request)
+
+    async def _wait_for_settings(self) -> None:
+        """Where everything starts at once, metadata may be a moment later: until then a drained node looks active."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTINGS_S):
+                await self._settings_known.wait()
+
     async def _wait_for_a_node(self) -> None:
-        """Right after the start of everything the first beat is still on its way. And right after the start of this
-        process metadata may have called a node down that beats again, if its own start was a moment ago.
+        """Wait for the first beat for a moment, if everything has just started.
+
+        Metadata that has just started as well may have called a node down that beats again.
         """
         left_s = _FIRST_BEAT_S - (time.monotonic() - self._began if self._cluster else 0)
         with contextlib.suppress(TimeoutError):
@@ -123,18 +144,16 @@ class Scheduler:
         if not self._cluster:
             raise unavailable("no node has joined the cluster yet; start seaway-agent on a machine and try again")
 
-    async def unplace(self, request: ContainerId, command: Command) -> Empty:
-        """Nothing was made of a placement. Where another copy has placed it, it is forgotten there after a minute."""
-        self._cluster.unplaced(request.id)
-        return Empty()
-
     async def _learn(self) -> bool:
-        """Metadata knows nodes that are silent just now, and the ports of containers; whether it has told them."""
+        """Learn from metadata the settings, the nodes that are silent just now, and the containers; whether that was
+        possible.
+        """
         try:
             known = await self._bus.call(LIST_NODES, Empty(), timeout_s=_ASK_S)
             self._facts.load(known.nodes)
             self._cluster.set_policy(Policy.of(known.cluster))
             self._cluster.load(known.nodes, time.monotonic())
+            self._settings_known.set()
             await self._learn_containers()
         except SeawayError as error:
             log.info("metadata can't be asked just now: %s", error)
@@ -153,30 +172,28 @@ class Scheduler:
 
     async def _learn_named(self, request: PlaceRequest) -> None:
         """Learn of the containers that affinities name: a new one is in metadata before its event comes."""
-        for affinity in map(matcher, request.affinities):
-            if (
-                affinity.condition.key == "container"
-                and affinity.exact
-                and not self._cluster.holdings.matching(affinity)
-            ):
-                await self._learn_one(affinity.exact)
+        named = [one for one in map(matcher, request.affinities) if one.condition.key == "container"]
+        unknown = {one.exact for one in named if one.exact and not self._cluster.holdings.matching(one)}
+        if unknown:
+            await asyncio.gather(*map(self._learn_one, unknown))
 
     async def _learn_later(self) -> None:
-        """Until then the beats will do."""
+        """Ask metadata again until it answers. Meanwhile placements are made by beats alone."""
         while True:
             await asyncio.sleep(_RETRY_S)
             if await self._learn():
                 return
 
     def _beat(self, beat: Beat) -> None:
-        self._cluster.beat(self._facts.complete(beat), time.monotonic())
+        self._cluster.beat(beat, time.monotonic())
         self._first_beat.set()
 
     def _receive(self, event: Event) -> None:
         envelope = event.envelope
         identifier, words = envelope.subject_id, (envelope.noun, envelope.action)
         if words == (NODE_REMOVE.noun, NODE_REMOVE.action):
-            self._cluster.removed(envelope.node)
+            body = _body(event)
+            self._cluster.removed(envelope.node, body.epoch if isinstance(body, NodeEvent) else "")
             self._facts.forget(envelope.node)
         elif words == (NODE_UPDATE.noun, NODE_UPDATE.action):
             if isinstance(body := _body(event), NodeUpdated):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from deploy.lab import Lab, LabError
+from deploy.lab.hosts import Node
 from e2e_rig import images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.waits import eventually
@@ -99,6 +100,19 @@ def test_a_host_without_power_is_down_and_comes_back_with_its_disk(lab: Lab, cli
     assert cli("inspect", "--format", "{{.State.Status}}", container).out == "exited"
     cli("start", container)
     assert cli("exec", container, "echo", "again").out == "again"
+
+
+def test_an_agent_that_is_killed_alone_leaves_its_containers_running(lab: Lab, cli: DockerCli) -> None:
+    container = on_each(cli)["h2"]
+    pid = cli("inspect", "--format", "{{.State.Pid}}", container).out
+    node = lab.host("h2")
+    assert isinstance(node, Node)
+    node.kill_agent()
+    eventually(lambda: not node.has_agent, "no agent", _PATIENCE_S)
+    node.start()()
+    assert node.has_agent
+    eventually(lambda: cli.try_("exec", container, "true").code == 0, "h2 to be back", _PATIENCE_S)
+    assert cli("inspect", "--format", "{{.State.Pid}}", container).out == pid, "it ran on"
 
 
 def test_the_server_without_power_comes_back_and_so_do_all_nodes(lab: Lab, cli: DockerCli) -> None:

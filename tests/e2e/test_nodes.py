@@ -162,8 +162,8 @@ def test_constraints_and_affinities_choose_the_node(on_two: DockerCli, suite: Se
         assert "A=1" in env and not any(variable.startswith(("affinity", "constraint")) for variable in env)
     assert node_of(suite, create("-e", "affinity:container!=db-n1")) == "n2"
     for words, text in (
-        ("constraint:node==n9", "no node can take it: 2 do not fit node==n9"),
-        ("affinity:container==nobody", "no node can take it: 2 do not fit affinity container==nobody"),
+        ("constraint:node==n9", "no node fits: 2 nodes: constraint node==n9 not met"),
+        ("affinity:container==nobody", "no node fits: 2 nodes: affinity container==nobody not met"),
         ("constraint:node>=n1", "is not valid: write key==value or key!=value"),
     ):
         failed = on_two.try_("create", "-e", words, "busybox")
@@ -235,7 +235,7 @@ def test_reservations_are_hard(on_two: DockerCli, suite: Seaway) -> None:
         made = list(threads.map(lambda _: on_two.try_(*words), range(8)))
     refused = [one for one in made if one.code]
     assert (len(made) - len(refused), len(refused)) == (4, 4)
-    assert all("no node can take it: 2 lack memory" in one.err for one in refused)
+    assert all("no node fits: 2 nodes: not enough memory" in one.err for one in refused)
     assert sorted(node_of(suite, one.out) for one in made if not one.code) == ["n1", "n1", "n2", "n2"]
 
 

@@ -139,7 +139,7 @@ class Fill:
 def _request(number: int) -> PlaceRequest:
     fields = dict(KINDS[SHUFFLED[number % len(SHUFFLED)]][1])
     if "host_ports" in fields:
-        fields["host_ports"] = (8000 + number % 200,)
+        fields["host_ports"] = (8000 + number // 100 % 200,)
     if "affinities" in fields:
         app = f"app-{number // 100 % 50}"
         fields |= {"labels": {"app": app}, "affinities": (Condition(key="app", value=app, equal=False),)}

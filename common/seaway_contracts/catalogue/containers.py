@@ -18,9 +18,10 @@ from seaway_contracts.catalogue.declare import (
     call,
     event,
     look,
+    message,
     query,
 )
-from seaway_contracts.channels import BucketConfig, CallChannel, EventChannel, Q, Repeat
+from seaway_contracts.channels import ROOT, BucketConfig, CallChannel, EventChannel, Q, Repeat
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.lifecycle import ContainerEvent, PublicContainerEvent
 
@@ -112,8 +113,20 @@ KNOWN_CONTAINERS: Final = ask(
 # --- placement
 
 PLACE: Final = query(SCHEDULER, "container.place", p.PlaceRequest, p.Placement, "Choose a node for a container.")
-UNPLACE: Final = query(
-    SCHEDULER, "container.unplace", c.ContainerId, Empty, "Free what an unused placement has reserved."
+EXPLAIN_PLACE: Final = query(
+    SCHEDULER,
+    "container.explain",
+    p.PlaceRequest,
+    p.PlacementExplanation,
+    "Say where a container would be placed, and why, without placing it.",
+)
+UNPLACED: Final = message(
+    "container.unplaced",
+    f"{ROOT}.container.unplaced",
+    c.ContainerId,
+    "Nothing comes of a placement: each copy of the scheduler frees what it has counted for it.",
+    owner=API,
+    hearers=(SCHEDULER,),
 )
 
 # --- commands to an agent

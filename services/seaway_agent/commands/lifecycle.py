@@ -3,6 +3,7 @@
 import signal as signals
 import time
 
+from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout
@@ -20,6 +21,7 @@ from seaway_contracts.commands import (
     StopContainer,
     UpdateContainer,
 )
+from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.errors import bad_request
 from seaway_docker.signals import parse_signal
 
@@ -117,12 +119,13 @@ class UpdateCommands:
     async def _update(self, asked: UpdateContainer, command: Command) -> StatusReply:
         limits = asked.limits
         checks.check(limits, self._host)
-        if self._inventory.answered(command) is None:
-            self._reservations.check_update(asked.id, limits)
         warnings = checks.warnings(limits, self._host)
         if not cgroups.has_weights(self._host):
             limits = limits.model_copy(update={"blkio_weight": 0})
-        done = await self._inventory.first(
-            asked.id, command, lambda runner: runner.update(command, limits, asked.restart)
-        )
+
+        async def work(runner: ContainerRunner) -> ContainerStatus:
+            with self._reservations.raised(asked.id, limits):
+                return await runner.update(command, limits, asked.restart)
+
+        done = await self._inventory.first(asked.id, command, work)
         return done.model_copy(update={"warnings": warnings})

@@ -27,6 +27,8 @@ from seaway_contracts.catalogue import BEAT, NODE_FACTS
 from seaway_contracts.containers import State
 from seaway_contracts.nodes import (
     CORE,
+    GPU_KIND,
+    MOST_ROUTES,
     Beat,
     BridgeFacts,
     Capacity,
@@ -144,7 +146,7 @@ class Heartbeat:
         return max(self._interval_s, self._config.beat_interval_s)
 
     async def serve(self) -> None:
-        """Begin to answer who lacks the facts."""
+        """Begin to answer requests for the facts."""
 
         async def facts(request: Empty, command: Command) -> KnownFacts:
             return self.facts()
@@ -168,8 +170,7 @@ class Heartbeat:
     async def run(self) -> None:
         """Publish a beat every `interval_s`, the first at once; skip one that can't be sent."""
         while True:
-            interval_s = self.interval_s  # as the beat says it
-            await self._send()
+            interval_s = await self._send()
             await asyncio.sleep(interval_s)
 
     async def leave(self) -> None:
@@ -177,12 +178,15 @@ class Heartbeat:
         self._leaving = True
         await self._send()
 
-    async def _send(self) -> None:
+    async def _send(self) -> float:
+        """Send a beat; the seconds until the next one, as the beat says them: they may change at any time."""
         await self._read_host()
+        beat = self.beat()
         try:
-            await self._bus.publish(BEAT, self.beat(), node=self._inventory.node)
+            await self._bus.publish(BEAT, beat, node=self._inventory.node)
         except TransportError as error:
             log.debug("no heartbeat: %s", error)
+        return beat.interval_ns / 1e9
 
     async def _read_host(self) -> None:
         """Read the host's routes and firewall, which may change at any time, every few seconds."""
@@ -190,7 +194,7 @@ class Heartbeat:
             return
         self._host_read_at = time.monotonic()
         try:
-            changes = {"routes": await self._host.routes(), "devices": devices()}
+            changes = {"routes": (await self._host.routes())[:MOST_ROUTES], "devices": devices()}
             self._facts = self._facts.model_copy(update=changes)
             self._warn(await self._host.warnings())
         except (NetworkError, OSError) as error:
@@ -240,13 +244,16 @@ def facts_of(
 
 
 def devices() -> dict[str, int]:
-    """The number of the host's devices of each CDI kind."""
+    """The number of the host's devices of each CDI kind. A GPU may also have its UUID as a name: numbers count."""
     try:
         kinds = kinds_of(cdi_specs())
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         log.warning("the host's CDI files can't be read: %s", error)
         return {}
-    return {kind: len([name for name in names if name != "all"]) for kind, names in kinds.items()}
+    return {
+        kind: len([name for name in set(names) if (name.isdigit() if kind == GPU_KIND else name != "all")])
+        for kind, names in kinds.items()
+    }
 
 
 def warnings() -> list[str]:

@@ -1,4 +1,4 @@
-"""What of the host is free just now, and what it runs out of."""
+"""The free resources of the host, and those that it runs out of."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _LEAST_MEMORY: Final = 100 << 20
 
 @dataclass(frozen=True)
 class Health:
-    """The processes and bytes of disk that the host may have and has left, and the bytes of memory."""
+    """How many processes, bytes of disk and of memory the host has, and how many of them are free."""
 
     pids: int = 0
     free_pids: int = 0

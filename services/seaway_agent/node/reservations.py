@@ -26,7 +26,7 @@ class Reservations:
         self._config = config
         self._capacity = capacity
         self._devices = devices
-        self._making: dict[str, Reservation] = {}
+        self._coming: dict[object, tuple[str, Reservation]] = {}
 
     @contextlib.contextmanager
     def taken(self, spec: ContainerSpec, *, again: bool) -> Iterator[None]:
@@ -38,17 +38,30 @@ class Reservations:
         if not again:
             self._config.check_takes_new()
             self._check(spec.id, wanted)
-        self._making[spec.id] = wanted
+        with self._counted(spec.id, wanted):
+            yield
+
+    @contextlib.contextmanager
+    def raised(self, container: str, limits: Resources) -> Iterator[None]:
+        """Count a container's larger reservation while it is updated. Raises as `taken` where that does not fit."""
+        runner = self._inventory.runners.get(container)
+        if runner is None or limits.memory_reservation <= runner.spec.resources.memory_reservation:
+            yield
+            return
+        self._check(container, Reservation(memory=limits.memory_reservation))
+        present = reservation(runner.spec.resources)
+        with self._counted(container, present.model_copy(update={"memory": limits.memory_reservation})):
+            yield
+
+    @contextlib.contextmanager
+    def _counted(self, container: str, wanted: Reservation) -> Iterator[None]:
+        """It is not in the container's spec yet; others are judged in the meantime."""
+        token = object()
+        self._coming[token] = container, wanted
         try:
             yield
         finally:
-            del self._making[spec.id]
-
-    def check_update(self, container: str, limits: Resources) -> None:
-        """Raise as `taken` where a container's larger reservation does not fit."""
-        runner = self._inventory.runners.get(container)
-        if runner is not None and limits.memory_reservation > runner.spec.resources.memory_reservation:
-            self._check(container, Reservation(memory=limits.memory_reservation))
+            del self._coming[token]
 
     def _check(self, container: str, wanted: Reservation) -> None:
         if wanted == Reservation():
@@ -66,7 +79,9 @@ class Reservations:
     def _held(self, container: str) -> Reservation:
         """What all other containers reserve."""
         held = {one: reservation(runner.spec.resources) for one, runner in self._inventory.runners.items()}
-        held |= self._making
+        for one, wanted in self._coming.values():
+            if one not in held or held[one].memory < wanted.memory:
+                held[one] = wanted
         held.pop(container, None)
         return total(held.values())
 

@@ -2,14 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
 import orjson
 
 from seaway_api.cache.record_cache import Kind
 from seaway_api.translate.inspect import inspect_json
-from seaway_api.translate.listing import container_facts, list_line, state_text
+from seaway_api.translate.listing import container_facts, list_line, state_at
 from seaway_api.translate.networking import EndpointForm
 from seaway_bus.judging import Verdict, verdict
 from seaway_contracts.containers import ContainerRecord
@@ -21,51 +20,57 @@ Made = TypeVar("Made")
 
 
 class CachedContainer:
-    """One container, with what lists make of it."""
+    """One container, with what lists and inspect make of it.
 
-    def __init__(self, record: ContainerRecord) -> None:
-        self.record = record
+    The parsed record takes ten times the memory of the rest. So it is dropped once a list or a filter has made what it
+    needs, and parsed again in the rare case that somebody asks for it after that.
+    """
+
+    def __init__(self, record: ContainerRecord, data: bytes = b"") -> None:
+        """`data`: the record's JSON; without it the parsed record is kept."""
+        self.id, self.name, self.seq = record.id, record.spec.name, record.status.seq
+        """The whole id; the name, without Docker's slash; the number of its status (0: registered, not created yet)."""
+        self.node, self.state = record.node, record.status.state
         self.read_at = 0.0
         self.outdated = False
+        self._state_at = state_at(record.status)
+        self._data = data
+        self._record: ContainerRecord | None = record
+        self._facts: ContainerFacts | None = None
         self._shown: dict[tuple[str, EndpointForm], object] = {}
 
     @classmethod
     def read(cls, data: bytes) -> "CachedContainer":
         """From a record's JSON. Raises pydantic.ValidationError for what is none."""
-        return cls(ContainerRecord.model_validate_json(data))
+        return cls(ContainerRecord.model_validate_json(data), data)
+
+    @property
+    def record(self) -> ContainerRecord:
+        """The record."""
+        if self._record is None:
+            self._record = ContainerRecord.model_validate_json(self._data)
+        return self._record
 
     def prepare(self, form: EndpointForm) -> None:
         """Make what `docker inspect` shows, so that it is there when it is asked for."""
         self.inspected_json(form)
 
     @property
-    def id(self) -> str:
-        """The whole id."""
-        return self.record.id
-
-    @property
-    def name(self) -> str:
-        """The name, without Docker's slash."""
-        return self.record.spec.name
-
-    @property
-    def seq(self) -> int:
-        """The number of its status. 0: registered, not created yet."""
-        return self.record.status.seq
-
-    @cached_property
     def facts(self) -> ContainerFacts:
         """What filters compare."""
-        return container_facts(self.record)
+        if self._facts is None:
+            self._facts = container_facts(self.record)
+            self._drop_record()
+        return self._facts
 
     def line(self, form: EndpointForm) -> dict[str, Any]:
         """Its line in a list, but for what the time of day changes."""
-        return self._made(("line", form), lambda: list_line(self.record, form))
+        return list_line(self.record, form)
 
     def line_json(self, now_ns: int, form: EndpointForm) -> bytes:
         """Its line as it is now."""
         before, after = self._made(("around", form), lambda: self._around(form))
-        return before + orjson.dumps(state_text(self.record.status, now_ns)) + after
+        return before + orjson.dumps(self._state_at(now_ns=now_ns)) + after
 
     def _around(self, form: EndpointForm) -> tuple[bytes, bytes]:
         """The line's JSON before and after the one field that changes with time."""
@@ -73,6 +78,7 @@ class CachedContainer:
         fields = list(line.items())
         place = list(line).index("Status")
         before, after = orjson.dumps(dict(fields[:place])), orjson.dumps(dict(fields[place + 1 :]))
+        self._drop_record()
         return before[:-1] + b',"Status":', b"," + after[1:]
 
     def inspected_json(self, form: EndpointForm) -> bytes:
@@ -81,6 +87,10 @@ class CachedContainer:
             ("inspected", form),
             lambda: orjson.dumps(inspect_json(self.record, form), option=orjson.OPT_APPEND_NEWLINE),
         )
+
+    def _drop_record(self) -> None:
+        if self._data:
+            self._record = None
 
     def _made(self, what: tuple[str, EndpointForm], make: Callable[[], Made]) -> Made:
         """What was made before, or is made now."""

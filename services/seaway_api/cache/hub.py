@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
 _MOST_UNSTORED: Final = 16_384
 _MOST_UNSTORED_BYTES: Final = 32 << 20
-_OF_JOINING: Final = frozenset({"admit", "refuse"})
+_OF_LIVE_NODES: Final = frozenset({"join", "up"})
 _LATE_NS: Final = 300_000_000_000
 
 
@@ -145,6 +145,8 @@ class Hub:
 
     def newest(self, cached: CachedContainer) -> CachedContainer:
         """A container that was read, with the status that its node has answered where that is newer."""
+        if cached.id not in self.answers:
+            return cached
         record = self.answers.newest(cached.record)
         return cached if record is cached.record else CachedContainer(record)
 
@@ -178,16 +180,12 @@ class Hub:
         but one that seems much older comes from a clock that was set back.
         """
         envelope = event.envelope
-        if envelope.action in _OF_JOINING:
-            return  # its first beat is what counts
         if envelope.action == "remove":
             self._down_nodes.gone(envelope.node, "it was removed")
-            return
-        if envelope.action != "down":
+        elif envelope.action in _OF_LIVE_NODES:
             self._down_nodes.back(envelope.node)
             self._back_ns[envelope.node] = max(envelope.time_ns, self._back_ns.get(envelope.node, 0))
-            return
-        if not 0 < self._back_ns.get(envelope.node, 0) - envelope.time_ns < _LATE_NS:
+        elif envelope.action == "down" and not 0 < self._back_ns.get(envelope.node, 0) - envelope.time_ns < _LATE_NS:
             body = event.body()
             self._down_nodes.gone(envelope.node, body.reason if isinstance(body, NodeEvent) else "")
 

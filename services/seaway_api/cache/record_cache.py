@@ -13,7 +13,8 @@ from typing import Final, Generic, Protocol, TypeVar
 from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.records import GONE
 
-_MOST: Final = 20_000
+_MOST: Final = 1 << 16
+"""More than a cluster has: a list of more records than are kept would find none of them."""
 _HEARD: Final = 8192
 _FRESH_S: Final = 5.0
 """How long a record is good without a look. Metadata mends what events can't tell of; no event tells of that."""

@@ -34,6 +34,10 @@ class ReplyCache:
         """Whether there are statuses that no read has shown yet."""
         return bool(self._statuses)
 
+    def __contains__(self, identifier: str) -> bool:
+        """Whether there is such a status of this container."""
+        return identifier in self._statuses
+
     def add(self, identifier: str, status: ContainerStatus) -> None:
         """Somebody was told of this status: by the answer to a command, or by a wait; that may be behind its end."""
         if identifier in self._ended:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from aiohttp import web
@@ -41,23 +41,49 @@ async def list_containers(call: Call) -> web.StreamResponse:
         limit = 0
     query = await _resolved(call.api, query)
     stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
-    shown = await _shown(call.api, query, limit, stopped=stopped)
-    now, form = call.api.now_ns(), endpoint_form(call.version)
-    if not call.flag("size"):
-        return replies.json_bytes(b"[" + b",".join([one.line_json(now, form) for one in shown]) + b"]\n")
-    sizes = await container_sizes(call, [one.record for one in shown])
-    lines = [timed_line(one.line(form), one.record, now_ns=now, size=sizes.get(one.record.id)) for one in shown]
-    return replies.json(lines)
-
-
-async def _shown(api: Api, query: ContainerQuery, limit: int, *, stopped: bool) -> list[CachedContainer]:
+    now, form, with_size = call.api.now_ns(), endpoint_form(call.version), call.flag("size")
     shown: list[CachedContainer] = []
+    lines: list[bytes] = []
+    async for page in _pages(call.api, query, stopped=stopped):
+        wanted = page[: limit - len(shown)] if limit else page
+        shown += wanted
+        lines += [] if with_size else [one.line_json(now, form) for one in wanted]
+        if limit and len(shown) == limit:
+            break
+    if not with_size:
+        return replies.json_bytes(b"[" + b",".join(lines) + b"]\n")
+    records = [one.record for one in shown]
+    sizes = await container_sizes(call, records)
+    return replies.json(
+        [
+            timed_line(one.line(form), record, now_ns=now, size=sizes.get(one.id))
+            for one, record in zip(shown, records, strict=True)
+        ]
+    )
+
+
+async def _pages(api: Api, query: ContainerQuery, *, stopped: bool) -> AsyncIterator[list[CachedContainer]]:
+    """The containers that match, newest first, by the page: between two pages others have their turn."""
+    if query.only is not None:
+        yield [one for one in await _only(api, query.only, stopped=stopped) if query.matches(one.facts)]
+        return
     async for page in listed_containers(api.bus, api.hub, stopped=stopped):
         newest = [*map(api.hub.newest, page)] if api.hub.answers else page
-        shown += newest if query.takes_all else (one for one in newest if query.matches(one.facts))
-        if limit and len(shown) >= limit:
-            return shown[:limit]
-    return shown
+        if query.takes_all:
+            yield newest
+        else:
+            yield [one for one in newest if query.may_match(one.id, (one.name,)) and query.matches(one.facts)]
+
+
+async def _only(api: Api, ref: str, *, stopped: bool) -> list[CachedContainer]:
+    """The container of that id or name, if it has been made, and runs or may be `stopped`."""
+    try:
+        found = await api.cached(ref)
+    except SeawayError as error:
+        if error.code is Code.NOT_FOUND:
+            return []
+        raise
+    return [found] if found.seq and (stopped or found.state in _LIVE) else []
 
 
 async def _resolved(api: Api, query: ContainerQuery) -> ContainerQuery:

@@ -1,12 +1,13 @@
 """Ping, version, info, login, disk usage."""
 
+from collections import Counter
 from typing import Any, Final
 
 from aiohttp import web
 from multidict import CIMultiDict
 from pydantic import Field
 
-from seaway_api.cache.lists import all_containers, all_images, all_volumes
+from seaway_api.cache.lists import all_containers, all_images, all_volumes, listed_containers
 from seaway_api.http import replies
 from seaway_api.http.errors import bus_away
 from seaway_api.routes.call import Call
@@ -22,7 +23,7 @@ from seaway_api.translate.info import (
 from seaway_api.translate.volumes import measured, volume_json, volume_places, volume_users
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
-from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ImageRecord, Registries, RegistryAuth, RegistryLogin
 from seaway_contracts.nodes import NodeRecord
@@ -68,7 +69,7 @@ async def version(call: Call) -> web.StreamResponse:
 
 async def info(call: Call) -> web.StreamResponse:
     """GET /info. What does not answer is left out and named in the warnings: it is asked when something is wrong."""
-    cluster = await _cluster(call)
+    cluster = await _cluster(call, with_records=False)
     api = call.api
     body = info_json(
         cluster,
@@ -91,7 +92,7 @@ async def auth(call: Call) -> web.StreamResponse:
 async def disk_usage(call: Call) -> web.StreamResponse:
     """GET /system/df. `type` asks for some kinds of objects alone."""
     kinds = disk_usage_kinds(call.query.getall("type", []), call.version)
-    cluster = await _cluster(call)
+    cluster = await _cluster(call, with_records=True)
     if cluster.bus_trouble:
         raise bus_away(cluster.bus_trouble)
     volumes = await _volumes(call, cluster) if "volume" in kinds else []
@@ -110,24 +111,31 @@ async def _volumes(call: Call, cluster: Cluster) -> list[dict[str, Any]]:
     return [volume_json(one, places, {"RefCount": users[one.name], "Size": sizes.get(one.id, -1)}) for one in volumes]
 
 
-async def _cluster(call: Call) -> Cluster:
+async def _cluster(call: Call, *, with_records: bool) -> Cluster:
+    """`with_records`: with all containers' records; else they are only counted, without reading each one anew."""
     if call.api.bus.trouble:
         return Cluster(bus_trouble=call.api.bus.trouble)
     silent: list[str] = []
     nodes = await _nodes(call, silent)
     containers: tuple[ContainerRecord, ...] = ()
+    states = Counter[State]()
     images: tuple[ImageRecord, ...] = ()
     registries = Registries()
     try:
-        containers = tuple([record async for record in all_containers(call.api.bus, call.api.hub)])
+        if with_records:
+            containers = tuple([record async for record in all_containers(call.api.bus, call.api.hub)])
+        else:
+            async for page in listed_containers(call.api.bus, call.api.hub):
+                states.update(call.api.hub.newest(one).state for one in page)
     except SeawayError:
+        states.clear()
         silent.append("metadata")
     try:
         images = tuple([image async for image in all_images(call.api.bus)])
         registries = await call.api.bus.call(cat.REGISTRIES, Empty())
     except SeawayError:
         silent.append("image")
-    return Cluster(nodes, containers, images, registries, tuple(dict.fromkeys(silent)))
+    return Cluster(nodes, containers, states, images, registries, tuple(dict.fromkeys(silent)))
 
 
 async def _nodes(call: Call, silent: list[str]) -> tuple[NodeRecord, ...]:

@@ -32,10 +32,14 @@ _GO_ARCH: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the API could learn about the suite; a part that didn't answer is empty, and named in `silent`."""
+    """What the API could learn about the suite; a part that didn't answer is empty, and named in `silent`.
+
+    `states`: how many containers are in each state, for `GET /info`; `containers` are for `/system/df`.
+    """
 
     nodes: tuple[NodeRecord, ...] = ()
     containers: tuple[ContainerRecord, ...] = ()
+    states: Counter[State] = field(default_factory=Counter)
     images: tuple[ImageRecord, ...] = ()
     registries: Registries = field(default_factory=Registries)
     silent: tuple[str, ...] = ()
@@ -76,14 +80,14 @@ def info_json(
 
 
 def _counts(cluster: Cluster) -> dict[str, Any]:
-    states = Counter(record.status.state for record in cluster.containers)
+    states = cluster.states
     running = states[State.RUNNING] + states[State.RESTARTING]
     return {
         "ID": "seaway",
-        "Containers": len(cluster.containers),
+        "Containers": states.total(),
         "ContainersRunning": running,
         "ContainersPaused": states[State.PAUSED],
-        "ContainersStopped": len(cluster.containers) - running - states[State.PAUSED],
+        "ContainersStopped": states.total() - running - states[State.PAUSED],
         "Images": len(cluster.images),
         "Driver": "overlay2",
         "DriverStatus": _driver_status(cluster),

@@ -1,5 +1,7 @@
 """Containers as `GET /containers/json` shows them, and what its filters compare. Pure."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from seaway_api.translate.networking import EndpointForm, list_ports, listed_endpoints, shown_mode
@@ -38,18 +40,18 @@ def timed_line(
     line: dict[str, Any], record: ContainerRecord, *, now_ns: int, size: ContainerSize | None = None
 ) -> dict[str, Any]:
     """The line as it is now; sizes that are 0 are left out, as Docker does."""
-    shown = line | {"Status": state_text(record.status, now_ns)}
+    shown = line | {"Status": state_at(record.status)(now_ns=now_ns)}
     if size is not None:
         fields = {"SizeRw": size.rw, "SizeRootFs": size.root_fs}
         shown |= {key: value for key, value in fields.items() if value}
     return shown
 
 
-def state_text(status: ContainerStatus, now_ns: int) -> str:
-    """The `Status` of the line."""
-    return status_text(
+def state_at(status: ContainerStatus) -> Callable[..., str]:
+    """The `Status` of the line as a function of the time, `now_ns`. It does not keep the whole status."""
+    return partial(
+        status_text,
         status.state.value,
-        now_ns=now_ns,
         started_ns=status.started_ns or None,
         finished_ns=status.finished_ns or None,
         exit_code=status.exit_code,

@@ -33,7 +33,7 @@ def container_request(checked: CheckedCreate, companions: Companions, platform: 
         mounts=from_host.mounts(host),
         volumes=tuple(body.volumes or ()),
         taken_over=companions.mounts,
-        resources=from_host.resources(host),
+        resources=from_host.resources(host).model_copy(update={"cpu_reservation": asked.cpu_reservation}),
         security=from_host.security(host, checked.cap_add, checked.cap_drop),
         network=network.model_copy(update={"sandbox": _found(network.sandbox, companions)}),
         namespaces=Namespaces(

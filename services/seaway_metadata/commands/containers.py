@@ -29,6 +29,8 @@ from seaway_metadata.kinds.registrations import Registrations
 from seaway_metadata.store.records import Stored
 
 _REPLY_FRAME: Final = 4096
+_PAGE: Final = 1 << 20
+"""Bytes of a page at most: to make one of eight MiB, or to read it, would block everything else for half a second."""
 _SPARE: Final = 256 << 10
 """What a record may become larger than at its registration: by its status, a longer name, other limits."""
 _TRIES: Final = 64
@@ -74,7 +76,9 @@ class ContainerCommands:
             with self._reachable():
                 found = await self._mounts.find(request.spec, request.node)
                 await self._table.kept.keep(NAMES.claim(request.spec.name), request.spec.id)
-                resolved = await self._endpoints.resolve(request.spec.network.endpoints, request.node, of_new=True)
+                resolved = await self._endpoints.resolve(
+                    request.spec.network.endpoints, request.node, of_new=request.spec.id
+                )
                 volumes = await self._mounts.take(found, request.spec, request.node)
                 stored = await self._register_with(request, resolved, volumes)
                 self._view.load(stored.record)
@@ -94,14 +98,16 @@ class ContainerCommands:
         resolved: Sequence[ResolvedEndpoint],
         volumes: Sequence[VolumeRecord],
     ) -> Stored[ContainerRecord]:
-        """If it is refused, and no earlier try has succeeded, its new volumes are removed, and those it bound freed."""
+        """If it is refused, and no earlier try has succeeded, its new volumes are removed, and what it bound freed."""
         try:
             return await self._register(request, resolved)
         except SeawayError as error:
             identifier = request.spec.id
             is_new = any(identifier in (volume.made_for, volume.bound_for) for volume in volumes)
+            is_new = is_new or any(one.network is not None and one.network.bound_for == identifier for one in resolved)
             if is_new and not error.retryable and await self._table.records.stored(identifier) is None:
                 await self._mounts.undo(request.spec)
+                await self._endpoints.release(with_endpoints(request.spec, [one.spec for one in resolved]))
             raise
 
     async def _register(
@@ -147,6 +153,8 @@ class ContainerCommands:
             node = await self._registering.forget(request.id, request.name, unheard=request.unheard)
             if stored is not None:
                 await self._mounts.undo(stored.record.spec, unheard=request.unheard)
+                if not request.unheard:  # else its node may have made it
+                    await self._endpoints.release(stored.record.spec)
         self._registrations.done(request.id)
         self._view.unregister(request.id)
         if node:
@@ -170,7 +178,7 @@ class ContainerCommands:
     async def list_containers(self, request: ListContainers, command: Command) -> Encoded[ContainerList]:
         """A page of all records."""
         await self._table.freshness.current(request.basis)
-        room = self._bus.transport.max_payload - _REPLY_FRAME
+        room = min(_PAGE, self._bus.transport.max_payload - _REPLY_FRAME)
         return Encoded(self._view.index.page(request.after, room, None if request.all else runs))
 
     async def find_current(self, ref: str) -> ContainerRecord:

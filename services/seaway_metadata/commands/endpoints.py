@@ -11,7 +11,7 @@ from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_metadata.kinds.addresses import AddressBook, check_asked
 from seaway_metadata.kinds.containers import ContainerView, address_claim
-from seaway_metadata.kinds.networks import bound, home, predefined
+from seaway_metadata.kinds.networks import bound, home, predefined, released
 from seaway_metadata.store.written import WrittenTable
 
 _FAMILIES: Final = ((4, "ipv4_address", "claimed_ipv4"), (6, "ipv6_address", "claimed_ipv6"))
@@ -38,11 +38,11 @@ class Endpoints:
         self._book = AddressBook()
 
     async def resolve(
-        self, endpoints: Sequence[EndpointSpec], node: str, *, of_new: bool = False
+        self, endpoints: Sequence[EndpointSpec], node: str, *, of_new: str = ""
     ) -> list[ResolvedEndpoint]:
         """Find the networks, as they are stored now, and bind each to the node of its first container.
 
-        `of_new`: they are those of a container that is to be made; then refusals name the network, as Docker's do.
+        `of_new`: the id of a container that is to be made; then refusals name the network, as Docker's do.
 
         Raises TransportError; SeawayError: CONFLICT, with the reason OTHER_NODE, for a network of another node;
         BAD_REQUEST for two endpoints in one network; FORBIDDEN for a configuration network.
@@ -54,7 +54,7 @@ class Endpoints:
                 raise bad_request(f"a container can have only one endpoint in network {name}")
         return resolved
 
-    async def _resolve(self, endpoint: EndpointSpec, node: str, of_new: bool) -> ResolvedEndpoint:
+    async def _resolve(self, endpoint: EndpointSpec, node: str, of_new: str) -> ResolvedEndpoint:
         if name := predefined(endpoint.network):
             return ResolvedEndpoint(endpoint.model_copy(update={"network": name, "network_id": network_id(name)}))
         network = await self._stored(endpoint.network)
@@ -65,8 +65,8 @@ class Endpoints:
         for asked in (endpoint.ipv4_address, endpoint.ipv6_address):
             if asked:
                 check_asked(network, asked, f"invalid config for network {network.name}: " if of_new else "")
-        if home(network) != node:
-            network = await self._bind(network, node)
+        if home(network) != node or network.bound_for not in ("", of_new):
+            network = await self._bind(network, node, of_new)
         named = endpoint.model_copy(update={"network": network.name, "network_id": network.id})
         return ResolvedEndpoint(named, network)
 
@@ -84,14 +84,23 @@ class Endpoints:
             raise
         return await self._networks.read(found.id)
 
-    async def _bind(self, network: NetworkRecord, node: str) -> NetworkRecord:
+    async def release(self, spec: ContainerSpec) -> None:
+        """Free the networks that were bound for this new container, which was not made. Raises TransportError."""
+        for identifier in {one.network_id for one in spec.network.endpoints if one.network_id}:
+            if self._networks.index.get(identifier) is not None:
+                await self._networks.change(identifier, lambda found: released(found, spec.id))
+
+    async def _bind(self, network: NetworkRecord, node: str, new: str) -> NetworkRecord:
         is_used = any(
             endpoint.network_id == network.id
             for record in self._containers.all()
             for endpoint in record.spec.network.endpoints
         )
 
-        found = await self._networks.change(network.id, lambda found: bound(found, node, time.time_ns(), used=is_used))
+        def changed(found: NetworkRecord) -> NetworkRecord:
+            return bound(found, node, time.time_ns(), used=is_used, new=new)
+
+        found = await self._networks.change(network.id, changed)
         if found is None or home(found) != node:
             at = home(found or network)
             text = f"network {network.name} is on node {at}: containers in it can't be on node {node}"

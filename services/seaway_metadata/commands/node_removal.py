@@ -66,6 +66,7 @@ class NodeRemoval:
             if record.status.seq:  # else it was registered and never made
                 self._outbox.tell(CONTAINER_DESTROY, *_destroyed(record, command))
             self._view.remove(record.id)
+        known = self._nodes.record(node)
         self._nodes.remove(node)
         self._forget(node)
         envelope = Envelope(
@@ -78,7 +79,8 @@ class NodeRemoval:
             cause=command.id,
             actor=command.actor,
         )
-        self._outbox.tell(NODE_REMOVE, envelope, NodeEvent(node=node, attributes={"name": node}))
+        epoch = known.beat.epoch if known is not None else ""
+        self._outbox.tell(NODE_REMOVE, envelope, NodeEvent(node=node, epoch=epoch, attributes={"name": node}))
         return RemovedNode(containers=len(held))
 
     async def _check_registrations(self, node: str) -> None:

@@ -9,7 +9,7 @@ from seaway_contracts.docker_errors import no_such_plugin
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_contracts.ids import is_network_id
 from seaway_contracts.networks import DRIVERS, NetworkRecord
-from seaway_contracts.nodes import NodeFacts
+from seaway_contracts.nodes import MOST_ROUTES, NodeFacts
 from seaway_metadata.kinds.networks import NETWORK_NAMES, NETWORKS, predefined
 from seaway_metadata.kinds.subnets import Subnet, parse_subnet
 
@@ -17,7 +17,6 @@ _MOST_BYTES: Final = 56 << 10
 """As for the labels of a container, so that many records fit in a message."""
 _MOST_NUMBER: Final = 1 << 63
 _MOST_VERSION: Final = 1 << 31
-_MOST_ROUTES: Final = 1024
 _SHORTEST: Final = {4: 8, 6: 16}
 """Shorter prefixes are ignored or refused where a node says them: few of them would take all addresses."""
 
@@ -76,7 +75,7 @@ def taken_on_hosts(network: NetworkRecord, hosts: Iterable[NodeFacts]) -> Iterat
 
 def _host_subnets(facts: NodeFacts) -> Iterator[Subnet]:
     """The destinations of a host's routes, and the subnet of its default bridge. What is none is ignored."""
-    for text in (facts.bridge.subnet, *islice(facts.routes, _MOST_ROUTES)):
+    for text in (facts.bridge.subnet, *islice(facts.routes, MOST_ROUTES)):
         try:
             subnet = ip_network(text, strict=False)
         except ValueError:

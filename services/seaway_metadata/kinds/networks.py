@@ -72,15 +72,29 @@ def predefined(ref: str) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def bound(network: NetworkRecord, node: str, now_ns: int, *, used: bool) -> NetworkRecord:
+def bound(network: NetworkRecord, node: str, now_ns: int, *, used: bool, new: str = "") -> NetworkRecord:
     """The network on that node, unless it is on another one: with containers, or for so short a time that one may come.
 
-    `used`: whether this copy knows containers in it.
+    `used`: whether this copy knows containers in it. `new`: the id of a container that is to be made; a network that
+    was bound for this very container moves with it.
     """
-    if home(network) == node or (network.nodes and (used or now_ns - network.bound_ns < _BOUND_NS)):
+    is_its_own = new != "" and network.bound_for == new
+    if home(network) == node:
+        if is_its_own or not network.bound_for:
+            return network
+        return network.model_copy(update={"bound_for": "", "version": network.version + 1})
+    if network.nodes and not is_its_own and (used or now_ns - network.bound_ns < _BOUND_NS):
         return network
     nodes = (node, *(one for one in network.nodes if one != node))
-    return network.model_copy(update={"nodes": nodes, "bound_ns": now_ns, "version": network.version + 1})
+    changes = {"nodes": nodes, "bound_ns": now_ns, "bound_for": new, "version": network.version + 1}
+    return network.model_copy(update=changes)
+
+
+def released(network: NetworkRecord, container: str) -> NetworkRecord:
+    """The network after the container for which it was bound was not made: it goes to the node of the next one."""
+    if network.bound_for != container:
+        return network
+    return network.model_copy(update={"bound_ns": 0, "bound_for": "", "version": network.version + 1})
 
 
 def home(network: NetworkRecord) -> str:

@@ -5,8 +5,8 @@ from typing import Final
 
 from seaway_contracts.catalogue import NODE_SETTINGS_BUCKET
 from seaway_contracts.errors import bad_request
-from seaway_contracts.node_settings import NodeSettings, Reserved, UpdateNode
-from seaway_contracts.nodes import Capacity
+from seaway_contracts.node_settings import NodeSettings, ReservedChange, UpdateNode
+from seaway_contracts.nodes import CORE, Capacity
 from seaway_metadata.store.kind import Kind
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?")
@@ -41,11 +41,12 @@ def changed(settings: NodeSettings, request: UpdateNode, command: str) -> NodeSe
     labels |= request.labels
     if len(labels) > _MOST_LABELS:
         raise bad_request(f"node {settings.node} would have {len(labels)} labels: it may have {_MOST_LABELS}")
+    share = request.reserved.model_dump(exclude_none=True) if request.reserved is not None else {}
     after = settings.model_copy(
         update={
             "labels": labels,
             "availability": request.availability or settings.availability,
-            "reserved": request.reserved or settings.reserved,
+            "reserved": settings.reserved.model_copy(update=share),
         }
     )
     if after == settings:
@@ -63,25 +64,29 @@ def check_update(request: UpdateNode) -> None:
     for key, value in request.labels.items():
         if not _LABEL.fullmatch(key):
             raise bad_request(
-                f"{key!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, a letter or digit at both ends"
+                f"{_short(key)!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, "
+                "a letter or digit at both ends"
             )
         if len(value) > _MOST_VALUE or not value.isprintable():
             raise bad_request(f"the value of label {key!r} must be printable and have {_MOST_VALUE} characters at most")
         if key in request.removed_labels:
             raise bad_request(f"label {key!r} can't be set and removed at once")
-    share = request.reserved or Reserved()
-    if share.memory < 0 or share.nano_cpus < 0:
+    share = request.reserved or ReservedChange()
+    if (share.memory or 0) < 0 or (share.nano_cpus or 0) < 0:
         raise bad_request("a reserved share can't be negative")
 
 
-def check_share(node: str, reserved: Reserved, capacity: Capacity) -> None:
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_VALUE else f"{text[:_MOST_VALUE]}…"
+
+
+def check_share(node: str, share: ReservedChange, capacity: Capacity) -> None:
     """Raise SeawayError (BAD_REQUEST) for a reserved share that is more than the node has."""
-    for what, share, whole in (
-        ("CPUs", reserved.nano_cpus, capacity.nano_cpus),
-        ("memory", reserved.memory, capacity.memory),
-    ):
-        if share > whole:
-            raise bad_request(f"node {node} has less {what} than is to be reserved ({share} of {whole})")
+    if share.nano_cpus is not None and share.nano_cpus > capacity.nano_cpus:
+        cpus, whole = share.nano_cpus // CORE, capacity.nano_cpus / CORE
+        raise bad_request(f"node {node} can't keep {cpus} or more CPUs free of reservations: it has {whole:g}")
+    if share.memory is not None and share.memory > capacity.memory:
+        raise bad_request(f"node {node} can't keep {share.memory} bytes free of reservations: it has {capacity.memory}")
 
 
 def differences(before: NodeSettings, after: NodeSettings) -> dict[str, str]:

@@ -38,7 +38,7 @@ class NodeWatch:
         """`settings` returns what operators have set for a node, `cluster` the cluster's settings."""
         self._settings = settings
         self._cluster = cluster
-        self._facts = FactsOfNodes(bus, tasks)
+        self._facts = FactsOfNodes(bus, tasks, self._beat)
         self._bus = bus
         self._stored = stored
         self._tasks = tasks
@@ -55,7 +55,7 @@ class NodeWatch:
         self._table.begin(time.monotonic())
         self._facts.load(self._table.records)
         self._bus.transport.on_reconnect(lambda: self._table.excuse(time.monotonic()))
-        await self._bus.on_message(BEAT, self._beat)
+        await self._bus.on_message(BEAT, self._receive)
         self._tasks.eternal("node-tick", self._tick())
 
     def on_beat(self, listener: Callable[[Beat], None]) -> None:
@@ -63,7 +63,7 @@ class NodeWatch:
         self._listeners.append(listener)
 
     def stop(self) -> None:
-        """Hear no more beats."""
+        """Ignore further beats."""
         self._stopped = True
 
     async def list_nodes(self, request: Empty, command: Command) -> NodeList:
@@ -104,17 +104,22 @@ class NodeWatch:
 
     def up(self, node: str) -> bool:
         """Whether a node beats."""
-        record = self._table.records.get(node)
-        return record is not None and record.state == "up"
+        return node in self._table.up
 
     def all_up(self) -> set[str]:
         """The nodes that beat."""
-        return {record.node for record in self._table.records if record.state == "up"}
+        return set(self._table.up)
+
+    def count_up(self) -> int:
+        """How many nodes beat."""
+        return len(self._table.up)
+
+    def _receive(self, beat: Beat) -> None:
+        if not self._stopped and self._removed.get(beat.node) != beat.epoch:
+            self._facts.receive(beat)
 
     def _beat(self, beat: Beat) -> None:
-        if self._stopped or self._removed.get(beat.node) == beat.epoch:
-            return
-        beat = self._facts.complete(beat)
+        """A beat came, with its node's facts."""
         old = self._table.records.get(beat.node)
         if old is not None and old.beat.epoch != beat.epoch:
             self._check_sole(beat, old.beat)
@@ -154,5 +159,5 @@ class NodeWatch:
 
 
 def _written(beat: Beat) -> tuple[str, str, bool]:
-    """What of a beat is written to the bucket as it changes."""
+    """The part of a beat whose changes are written to the bucket."""
     return beat.epoch, beat.facts_id, beat.has_facts

@@ -10,7 +10,7 @@ from seaway_contracts.records import PAGE_COMMA, PAGE_TAIL
 from seaway_metadata.store.kind import Claim, Kind, R
 
 _PAGE_FRAME: Final = 256
-_PAGES: Final = 8
+_PAGES: Final = 64
 _Place = tuple[int, str]
 
 

@@ -19,6 +19,8 @@ class View(Source[R], Generic[R, E, I]):
         self.kind = kind
         self._changed = changed
         self._registered: dict[str, R] = {}
+        self._held_by: dict[str, set[str]] = {}
+        """The keys of the records in the index, by node: each node is compared by itself, and walks no other's."""
         self._lacking: dict[str, int] = {}
 
     def load(self, record: R) -> None:
@@ -32,6 +34,7 @@ class View(Source[R], Generic[R, E, I]):
             if merged is not known:
                 self._leave(known, merged)
                 self.index.put(merged)
+                self._hold(known, merged)
             self.unregister(key)
         elif known is None:
             self._registered[key] = record
@@ -42,7 +45,8 @@ class View(Source[R], Generic[R, E, I]):
 
     def of_node(self, node: str) -> list[R]:
         """The records that a node holds, or is to make."""
-        return [record for record in self.all() if self.kind.node(record) == node]
+        held = [self.index[key] for key in self._held_by.get(node, ())]
+        return held + [record for record in self._registered.values() if self.kind.node(record) == node]
 
     def all(self) -> list[R]:
         """All records, registered ones too."""
@@ -50,7 +54,7 @@ class View(Source[R], Generic[R, E, I]):
 
     def keys_of_node(self, node: str) -> set[str]:
         """The keys of the records that a node holds."""
-        return {self.kind.key(record) for record in self.index if self.kind.node(record) == node}
+        return set(self._held_by.get(node, ()))
 
     def record(self, key: str) -> R | None:
         """The record of that key, registered ones too."""
@@ -116,7 +120,20 @@ class View(Source[R], Generic[R, E, I]):
         registered = self._registered.pop(key, None) is not None
         self._leave(before, after)
         self.index.put(after, first=registered)
+        self._hold(before, after)
         self._changed(key)
+
+    def _hold(self, before: R | None, after: R) -> None:
+        key, node = self.kind.key(after), self.kind.node(after)
+        if before is not None and self.kind.node(before) != node:
+            self._let_go(key, self.kind.node(before))
+        self._held_by.setdefault(node, set()).add(key)
+
+    def _let_go(self, key: str, node: str) -> None:
+        held = self._held_by.get(node, set())
+        held.discard(key)
+        if not held:
+            self._held_by.pop(node, None)
 
     def _leave(self, before: R | None, after: R) -> None:
         """Note the claims that a record has given up."""
@@ -151,6 +168,7 @@ class View(Source[R], Generic[R, E, I]):
         self.unregister(key)
         if record is not None:
             claims, node = self.kind.claims(record), self.kind.node(record)
+            self._let_go(key, node)
         self.ended(key, claims, node)
         self._changed(key)
 

@@ -4,7 +4,7 @@ A filter is a function `check(demand, cluster)`, which returns what asks a singl
 nothing that the filter could ask about. A wish is the same for what is only preferred.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from seaway_scheduler.cluster import Cluster
@@ -23,33 +23,33 @@ from seaway_scheduler.filters import (
     runtime,
     up,
 )
-from seaway_scheduler.filters.reason import Check, Wish
+from seaway_scheduler.filters.check import Check, Wish
 
-_CHECKS: Final[Sequence[Callable[[Demand, Cluster], Check | None]]] = (
-    required_node.check,
-    up.check,
-    excluded.check,
-    availability.check,
-    platform.check,
-    runtime.check,
-    constraint.check,
-    affinity.check,
-    resources.check,
-    devices.check,
-    pressure.check,
-)
-_WISHES: Final[Sequence[Callable[[Demand, Cluster], Wish | None]]] = (
-    constraint.wish,
-    affinity.wish,
-    host_ports.wish,
-)
-
-
-def checks(demand: Demand, cluster: Cluster) -> list[Check]:
-    """What must hold of a node, in the order in which refusals are counted."""
-    return [made for check in _CHECKS if (made := check(demand, cluster)) is not None]
+_CHECKS: Final[Mapping[str, Callable[[Demand, Cluster], Check | None]]] = {
+    "node": required_node.check,
+    "up": up.check,
+    "excluded": excluded.check,
+    "availability": availability.check,
+    "platform": platform.check,
+    "runtime": runtime.check,
+    "constraint": constraint.check,
+    "affinity": affinity.check,
+    "resources": resources.check,
+    "devices": devices.check,
+    "pressure": pressure.check,
+}
+_WISHES: Final[Mapping[str, Callable[[Demand, Cluster], Wish | None]]] = {
+    "constraint": constraint.wish,
+    "affinity": affinity.wish,
+    "host port": host_ports.wish,
+}
 
 
-def wishes(demand: Demand, cluster: Cluster) -> list[Wish]:
-    """What is preferred, the most important first."""
-    return [made for wish in _WISHES if (made := wish(demand, cluster)) is not None]
+def checks(demand: Demand, cluster: Cluster) -> dict[str, Check]:
+    """What must hold of a node, by the filter's name, in the order in which filters are asked."""
+    return {name: made for name, check in _CHECKS.items() if (made := check(demand, cluster)) is not None}
+
+
+def wishes(demand: Demand, cluster: Cluster) -> dict[str, Wish]:
+    """What is preferred, by name, the most important first."""
+    return {name: made for name, wish in _WISHES.items() if (made := wish(demand, cluster)) is not None}

@@ -2,23 +2,19 @@
 
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason, Wish
+from seaway_scheduler.filters.check import Check, Wish
 from seaway_scheduler.node import Node
 
 
 def check(demand: Demand, cluster: Cluster) -> Check | None:
     """Refuses nodes that don't meet an affinity."""
     asked = [
-        (
-            one.condition.equal,
-            cluster.holdings.matching(one),
-            Reason(f"does not fit affinity {one.condition}", f"do not fit affinity {one.condition}"),
-        )
+        (one.condition.equal, cluster.holdings.matching(one), f"affinity {one.condition} not met")
         for one in demand.affinities
         if not one.condition.soft
     ]
 
-    def ask(node: Node) -> Reason | None:
+    def ask(node: Node) -> str | None:
         for equal, nodes, reason in asked:
             if (node.name in nodes) is not equal:
                 return reason

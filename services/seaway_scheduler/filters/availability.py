@@ -2,10 +2,10 @@
 
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason
+from seaway_scheduler.filters.check import Check
 from seaway_scheduler.node import Node
 
-_REASONS = {"pause": Reason("is paused", "are paused"), "drain": Reason("is being drained", "are being drained")}
+_REASONS = {"pause": "paused", "drain": "being drained"}
 
 
 def check(demand: Demand, cluster: Cluster) -> Check | None:
@@ -13,5 +13,5 @@ def check(demand: Demand, cluster: Cluster) -> Check | None:
     return _ask
 
 
-def _ask(node: Node) -> Reason | None:
+def _ask(node: Node) -> str | None:
     return None if node.availability == "active" else _REASONS[node.availability]

@@ -2,19 +2,15 @@
 
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason, Wish
+from seaway_scheduler.filters.check import Check, Wish
 from seaway_scheduler.node import Node
 
 
 def check(demand: Demand, cluster: Cluster) -> Check | None:
     """Refuses nodes that don't meet a constraint."""
-    asked = [
-        (one, Reason(f"does not fit {one.condition}", f"do not fit {one.condition}"))
-        for one in demand.constraints
-        if not one.condition.soft
-    ]
+    asked = [(one, f"constraint {one.condition} not met") for one in demand.constraints if not one.condition.soft]
 
-    def ask(node: Node) -> Reason | None:
+    def ask(node: Node) -> str | None:
         for one, reason in asked:
             if not one.allows(node.traits):
                 return reason

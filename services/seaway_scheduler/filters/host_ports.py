@@ -2,7 +2,7 @@
 
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Wish
+from seaway_scheduler.filters.check import Wish
 from seaway_scheduler.node import Node
 
 

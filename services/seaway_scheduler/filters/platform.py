@@ -1,11 +1,11 @@
 """The system and architecture that were asked for (`--platform`). Pure."""
 
 from seaway_scheduler.cluster import Cluster
+from seaway_scheduler.conditions import ARCHITECTURES
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason
+from seaway_scheduler.filters.check import Check
 from seaway_scheduler.node import Node
 
-_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386"}
 _SYSTEMS = ("linux", "windows", "darwin", "freebsd", "wasi")
 
 
@@ -20,14 +20,14 @@ def check(demand: Demand, cluster: Cluster) -> Check | None:
     system, architecture = _parsed(text)
 
     def fits(own_system: str, own_architecture: str) -> bool:
-        own = _NAMES.get(own_architecture, own_architecture)
+        own = ARCHITECTURES.get(own_architecture, own_architecture)
         return system in ("", own_system) and architecture in ("", own)
 
     if not any(fits(*platform) for platform in cluster.platforms):
         return None
-    reason = Reason(f"is not of platform {text}", f"are not of platform {text}")
+    reason = f"not of platform {text}"
 
-    def ask(node: Node) -> Reason | None:
+    def ask(node: Node) -> str | None:
         return None if fits(node.traits.os, node.traits.architecture) else reason
 
     return ask
@@ -39,4 +39,4 @@ def _parsed(text: str) -> tuple[str, str]:
     if not rest and system not in _SYSTEMS:
         system, rest = "", text
     architecture = rest.partition("/")[0]
-    return system, _NAMES.get(architecture, architecture)
+    return system, ARCHITECTURES.get(architecture, architecture)

@@ -2,7 +2,7 @@
 
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason
+from seaway_scheduler.filters.check import Check
 from seaway_scheduler.node import Node
 
 
@@ -11,8 +11,7 @@ def check(demand: Demand, cluster: Cluster) -> Check | None:
     return _ask
 
 
-def _ask(node: Node) -> Reason | None:
+def _ask(node: Node) -> str | None:
     if not node.beat.pressure:
         return None
-    what = " and ".join(node.beat.pressure)
-    return Reason(f"runs out of {what}", f"run out of {what}")
+    return f"running out of {' and '.join(node.beat.pressure)}"

@@ -2,19 +2,19 @@
 
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason
+from seaway_scheduler.filters.check import Check
 from seaway_scheduler.node import Node
 
-_NO_CPUS = Reason("has too few CPUs", "have too few CPUs")
-_CPUS_RESERVED = Reason("lacks CPUs", "lack CPUs")
-_NO_MEMORY = Reason("lacks memory", "lack memory")
+_NO_CPUS = "fewer CPUs than its limit"
+_CPUS_RESERVED = "not enough CPUs"
+_NO_MEMORY = "not enough memory"
 
 
 def check(demand: Demand, cluster: Cluster) -> Check | None:
     """Refuses nodes where a reservation doesn't fit into what can still be reserved. Memory limits may exceed it."""
     cpus, reserved_cpus, memory = demand.cpus, demand.reservation.nano_cpus, demand.reservation.memory
 
-    def ask(node: Node) -> Reason | None:
+    def ask(node: Node) -> str | None:
         if cpus > node.cpus:
             return _NO_CPUS
         if memory and memory > node.room_memory:

@@ -2,7 +2,7 @@
 
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.filters.reason import Check, Reason
+from seaway_scheduler.filters.check import Check
 from seaway_scheduler.node import Node
 
 
@@ -11,9 +11,9 @@ def check(demand: Demand, cluster: Cluster) -> Check | None:
     runtime = demand.request.runtime
     if not runtime or not cluster.has_runtime(runtime):
         return None
-    reason = Reason(f"lacks the runtime {runtime}", f"lack the runtime {runtime}")
+    reason = f"no runtime {runtime}"
 
-    def ask(node: Node) -> Reason | None:
+    def ask(node: Node) -> str | None:
         return None if runtime in node.beat.facts.runtimes else reason
 
     return ask

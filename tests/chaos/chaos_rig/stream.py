@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from typing import Protocol
@@ -34,7 +35,7 @@ def check(suite: OnTheBus, since: float, containers: Iterable[str]) -> int:
 
     How many events there are of all of them.
     """
-    told = asyncio.run(_read(suite, since))
+    told = numbered(suite.nats_url, suite.login, since)
     wrong = {}
     for container in containers:
         rows = told.get(container, [])
@@ -42,6 +43,13 @@ def check(suite: OnTheBus, since: float, containers: Iterable[str]) -> int:
             wrong[container] = rows
     assert wrong == {}, wrong
     return sum(len(told[container]) for container in containers)
+
+
+def numbered(
+    nats_url: str, login: tuple[str, str], since: float, tls: ssl.SSLContext | None = None
+) -> dict[str, list[tuple[int, str]]]:
+    """Number and action of each container's events since then, in the order of the stream."""
+    return asyncio.run(_read(nats_url, login, since, tls))
 
 
 def clock(suite: OnTheBus) -> float:
@@ -68,19 +76,22 @@ def keys(nats_url: str, login: tuple[str, str], bucket: str) -> set[str]:
 
 
 @contextlib.asynccontextmanager
-async def _connected(nats_url: str, login: tuple[str, str]) -> AsyncIterator[NatsClient]:
+async def _connected(
+    nats_url: str, login: tuple[str, str], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[NatsClient]:
     user, password = login
     servers, inbox = nats_url.split(","), f"_INBOX.{user or 'any'}"
-    connection = await nats.connect(servers, user=user, password=password, inbox_prefix=inbox)
+    connection = await nats.connect(servers, user=user, password=password, inbox_prefix=inbox, tls=tls)
     try:
         yield connection
     finally:
         await connection.close()
 
 
-async def _read(suite: OnTheBus, since: float) -> dict[str, list[tuple[int, str]]]:
-    """Number and action of each container's events, in the order of the stream."""
-    async with _connected(suite.nats_url, suite.login) as connection:
+async def _read(
+    nats_url: str, login: tuple[str, str], since: float, tls: ssl.SSLContext | None
+) -> dict[str, list[tuple[int, str]]]:
+    async with _connected(nats_url, login, tls) as connection:
         context = connection.jetstream()
         last = (await context.stream_info(_STREAM)).state.last_seq
         start = datetime.fromtimestamp(since, UTC)

@@ -126,6 +126,7 @@ class Bench:
 
     layout: Layout
     tasks: Tasks
+    store: Store
     journal: RecordingJournal
     uppers: UpperStore
     bus: Bus
@@ -204,7 +205,8 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     await fake_bus.serve(STORE_EVENTS, _store_all)
     outbox = Outbox(db, fake_bus.transport, tasks, of_node(fake_bus, "n1"), tells=True)
     outbox.start()
-    journal = RecordingJournal(Store(db), outbox, "n1")
+    store = Store(db)
+    journal = RecordingJournal(store, outbox, "n1")
     uppers = UpperStore(layout.containers)
     networks = FakeNetworks()
     await networks.make(NetworkSpec(network_id("bridge"), "bridge", subnet=IPv4Network("172.18.0.0/16")))
@@ -220,6 +222,7 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
     yield Bench(
         layout=layout,
         tasks=tasks,
+        store=store,
         journal=journal,
         uppers=uppers,
         bus=fake_bus,

@@ -175,7 +175,6 @@ class Suite:
         await bus.serve(cat.REGISTER, self._handler("register", self._register))
         await bus.serve(cat.FORGET, self._handler("forget", self._forget))
         await bus.serve(cat.PLACE, self._handler("place", self._place))
-        await bus.serve(cat.UNPLACE, self._handler("unplace", self._empty))
         await bus.serve(cat.GRANT_COMMIT, self._handler("grant", self._grant))
         await bus.serve(cat.GET_IMAGE, self._handler("image", self._image))
         await bus.serve(cat.LIST_IMAGES, self._handler("images", self._images))

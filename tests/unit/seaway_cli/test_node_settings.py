@@ -10,7 +10,7 @@ from seaway_cli.errors import CliError
 from seaway_cli.main import main
 from seaway_cli.node_settings import parse_labels, parse_share
 from seaway_cli.node_view import as_document, print_node, print_nodes
-from seaway_contracts.node_settings import NodeSettings, Reserved
+from seaway_contracts.node_settings import NodeSettings, Reserved, ReservedChange
 from seaway_contracts.nodes import NodeFacts, NodeRecord
 from seaway_testing.builders import GIB, node_record
 
@@ -69,9 +69,11 @@ def test_labels_to_set_and_to_remove() -> None:
 
 
 def test_a_share() -> None:
-    assert parse_share("2g", 0.5) == Reserved(memory=2 * GIB, nano_cpus=500_000_000)
-    assert parse_share("0", 0) == Reserved()
-    for memory, cpus in (("much", 0.0), ("-1", 0.0), ("", 0.0), ("1g", float("nan"))):
+    assert parse_share("2g", 0.5) == ReservedChange(memory=2 * GIB, nano_cpus=500_000_000)
+    assert parse_share("0", None) == ReservedChange(memory=0)
+    with pytest.raises(CliError, match="give --memory"):
+        parse_share(None, None)
+    for memory, cpus in (("much", 0.0), ("-1", 0.0), ("", 0.0), ("1g", float("nan")), (None, -1.0)):
         with pytest.raises(CliError) as caught:
             parse_share(memory, cpus)
         assert caught.value.exit_code == 2

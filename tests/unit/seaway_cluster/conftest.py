@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue as cat
 from seaway_contracts import commands as c
-from seaway_contracts.base import Empty
+from seaway_contracts.base import Empty, Payload
 from seaway_contracts.containers import ContainerRecord, ContainerStatus, State
 from seaway_contracts.errors import SeawayError, conflict, not_found
 from seaway_contracts.execs import CreateExec, ExecId, ExecInfo, ExecStarted, ExecState, ExecStatus, StartExec
@@ -54,13 +55,13 @@ class Suite:
             (cat.GET_IMAGE, self._image),
             (cat.GET_CONTAINER, self._get),
             (cat.PLACE, self._place),
-            (cat.UNPLACE, self._empty),
             (cat.REGISTER, self._register),
             (cat.FORGET, self._forget),
             (cat.GET_NETWORK, self._network),
             (cat.GET_VOLUME, self._volume),
         ):
             await self.bus.serve(channel, self._handler(channel.name, answer))  # type: ignore[arg-type, misc]
+        await self.bus.on_message(cat.UNPLACED, partial(self._heard, cat.UNPLACED.name))
         for channel, answer in (
             (cat.CREATE, self._create),
             (cat.START, self._start),
@@ -105,8 +106,8 @@ class Suite:
 
         return handle
 
-    async def _empty(self, _: Any) -> Empty:
-        return Empty()
+    def _heard(self, name: str, message: Payload) -> None:
+        self.calls.append((name, message, Command.new()))
 
     async def _image(self, _: ImageRef) -> ImageRecord:
         return self.image

@@ -70,7 +70,7 @@ async def test_the_first_free_name(creator: ContainerCreator, suite: Any) -> Non
 async def test_all_names_taken(creator: ContainerCreator, suite: Any) -> None:
     suite.add(builders.record(1))
     assert (await refused(creator, ["box1", "box1"])).code is Code.CONFLICT
-    await until(lambda: suite.named("container.unplace"))
+    await until(lambda: suite.named("container.unplaced"))
     assert not suite.named("container.create") and not suite.named("container.forget")
 
 
@@ -106,7 +106,7 @@ async def test_an_image_that_is_not_accepted(creator: ContainerCreator, suite: A
         raise bad_request(f"not {image.id}")
 
     assert (await refused(creator, accept=accept)).message == f"not {suite.image.id}"
-    await until(lambda: suite.named("container.unplace"))
+    await until(lambda: suite.named("container.unplaced"))
     assert not suite.named("container.register")
 
 
@@ -122,8 +122,8 @@ async def test_a_placement_of_which_nothing_comes_is_given_back(
 ) -> None:
     suite.fail[step] = SeawayError(Code.BAD_REQUEST, "no")
     await refused(creator)
-    await until(lambda: suite.named("container.unplace"))
-    assert [one.id for one in suite.named("container.unplace")] == [suite.named("container.place")[0].container_id]
+    await until(lambda: suite.named("container.unplaced"))
+    assert [one.id for one in suite.named("container.unplaced")] == [suite.named("container.place")[0].container_id]
 
 
 @pytest.mark.parametrize(("code", "unheard"), [(Code.BAD_REQUEST, False), (Code.UNAVAILABLE, True)])
@@ -189,7 +189,7 @@ async def test_placed_again_on_the_node_of_its_networks(creator: ContainerCreato
     assert (made.node, made.spec.name) == ("n1", "web")
     assert [one.node for one in suite.named("container.place")] == ["", "n1"]
     assert [one.spec.name for one in suite.named("container.register")] == ["web", "web"]
-    assert not suite.named("container.unplace")
+    assert not suite.named("container.unplaced")
 
 
 async def test_a_network_and_a_volume_of_two_nodes(creator: ContainerCreator, suite: Any) -> None:
@@ -200,18 +200,18 @@ async def test_a_network_and_a_volume_of_two_nodes(creator: ContainerCreator, su
     text = "no node can have the container: network own is on node n1 and volume data is on node n2"
     assert (error.status, error.message, error.reason) == (409, text, None)
     assert len(suite.named("container.place")) == len(suite.named("container.register")) == 2
-    await until(lambda: suite.named("container.unplace"))
+    await until(lambda: suite.named("container.unplaced"))
     assert not suite.named("container.create")
 
 
 async def test_the_node_of_its_networks_has_no_room(creator: ContainerCreator, suite: Any) -> None:
     async def refuse() -> None:
-        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node can take it: 1 lacks memory")
+        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node fits: 1 node: not enough memory")
 
     suite.refuse_once["container.register"] = OTHER
     suite.meanwhile["container.register"] = refuse
-    assert (await refused(creator)).message == "no node can take it: 1 lacks memory"
-    await until(lambda: suite.named("container.unplace"))
+    assert (await refused(creator)).message == "no node fits: 1 node: not enough memory"
+    await until(lambda: suite.named("container.unplaced"))
 
 
 async def test_on_a_node_that_is_given_networks_of_another_are_refused(creator: ContainerCreator, suite: Any) -> None:
@@ -239,24 +239,28 @@ async def test_a_node_without_room_is_left_out_of_the_next_placement(creator: Co
     assert suite.kinds[-4:] == ["container.forget", "container.place", "container.register", "container.create"]
     commands = [command.id for kind, _, command in suite.calls if kind == "container.create"]
     assert len(set(commands)) == 2
-    assert not suite.named("container.unplace")
+    assert not suite.named("container.unplaced")
 
 
 async def test_only_so_many_nodes_are_asked(creator: ContainerCreator, suite: Any) -> None:
     suite.fail["container.create"] = no_room("n1")
-    assert (await refused(creator)).message == "n1 has no room"
+    error = await refused(creator)
+    assert (error.code, error.message) == (
+        Code.UNPLACEABLE,
+        "4 nodes have refused it, the last: n1 has no room",
+    )
     assert [len(one.excluded) for one in suite.named("container.place")] == [0, 1, 2, 3]
-    await until(lambda: suite.named("container.unplace"))
+    await until(lambda: suite.named("container.unplaced"))
     assert suite.records == {}
 
 
 async def test_no_other_node_has_room(creator: ContainerCreator, suite: Any) -> None:
     async def all_full() -> None:
-        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node can take it: 1 has refused it")
+        suite.fail["container.place"] = SeawayError(Code.UNPLACEABLE, "no node fits: 1 node: refused it already")
 
     suite.fail["container.create"] = no_room("n1")
     suite.meanwhile["container.create"] = all_full
-    assert (await refused(creator)).message == "no node can take it: 1 has refused it"
+    assert (await refused(creator)).message == "no node fits: 1 node: refused it already"
     assert suite.records == {}
 
 

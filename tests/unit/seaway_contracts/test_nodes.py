@@ -2,8 +2,8 @@
 
 import pytest
 
-from seaway_contracts.containers import Resources
-from seaway_contracts.nodes import CORE, Capacity, wanted
+from seaway_contracts.containers import DeviceRequest, Resources
+from seaway_contracts.nodes import CORE, Capacity, Reservation, reservation, wanted
 
 GIB = 1 << 30
 
@@ -19,7 +19,21 @@ GIB = 1 << 30
         (Resources(nano_cpus=CORE, cpu_quota=10_000), CORE, 0),
         (Resources(memory=2 * GIB, memory_reservation=GIB), 0, GIB),
         (Resources(cpu_shares=2048), 0, 0),
+        (Resources(memory=GIB, memory_reservation=-GIB), 0, GIB),
+        (Resources(nano_cpus=-CORE, memory=-1), 0, 0),
     ],
 )
 def test_wanted_are_cpu_limit_and_memory_reservation_or_limit(resources: Resources, cpus: int, memory: int) -> None:
     assert wanted(resources) == Capacity(nano_cpus=cpus, memory=memory)
+
+
+def test_negative_numbers_reserve_nothing() -> None:
+    """Docker's API accepts them. They must not make room for other containers."""
+    negative = Resources(
+        nano_cpus=-CORE,
+        memory_reservation=-GIB,
+        cpu_reservation=-CORE,
+        device_requests=(DeviceRequest(count=-2, capabilities=(("gpu",),)),),
+    )
+    assert reservation(negative) == Reservation()
+    assert wanted(negative) == Capacity(nano_cpus=0, memory=0)

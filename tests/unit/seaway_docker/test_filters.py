@@ -50,11 +50,6 @@ def test_unknown_keys() -> None:
     assert parse_filters('{"zz":["a"]}', f.EVENT_KEYS).get("zz") == ("a",)
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+b", "(a|a)*c", "(x){9}", "a*a*a*a*b", "x" * 300])
-def test_patterns_that_could_take_hours_are_refused(pattern: str) -> None:
-    assert error_of(json.dumps({"name": [pattern]})).startswith("invalid filter")
-
-
 @pytest.mark.parametrize(
     ("pattern", "text", "expected"),
     [

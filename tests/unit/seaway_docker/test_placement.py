@@ -41,9 +41,11 @@ def test_expressions(text: str, key: str, value: str, equal: bool, soft: bool) -
         ("node==~", "printable and not empty"),
         ("node==a\x00b", "printable and not empty"),
         ("node==" + "a" * 257, "the value has 257 characters, at most 256"),
+        ("n" * 257 + "==a", "the key has 257 characters, at most 256"),
         ("node==/(/", "is no regular expression"),
-        ("node==/(a+)+b/", "has a repeated group"),
-        ("node==/a*b*c*d*/", "more than 3 repeats"),
+        ("node==/(?=a)/", "is no regular expression: invalid perl operator: (?="),
+        (r"node==/(a)\1/", "is no regular expression: invalid escape sequence"),
+        ("node==/((a{99}){99}){99}/", "is no regular expression: invalid repetition size: {99}"),
     ],
 )
 def test_what_is_no_expression(text: str, why: str) -> None:
@@ -51,6 +53,12 @@ def test_what_is_no_expression(text: str, why: str) -> None:
         expression(text, "affinity")
     assert str(caught.value).startswith(f"affinity {text!r} is not valid: ")
     assert why in str(caught.value)
+
+
+def test_a_long_one_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        expression("x" * 10_000)
+    assert len(str(caught.value)) < 400
 
 
 def test_they_are_taken_out_of_the_environment() -> None:
@@ -83,3 +91,18 @@ def test_a_label_that_is_no_list(text: str) -> None:
 def test_too_many() -> None:
     with pytest.raises(InvalidParameter, match="may have 32 expressions of kind affinity, and 33 are given"):
         placement([f"affinity:a{number}==b" for number in range(33)], {})
+
+
+@pytest.mark.parametrize(
+    ("text", "nano_cpus"),
+    [("1.5", 1_500_000_000), ("2", 2_000_000_000), ("0.000000001", 1), ("0", 0), ("0.1", 100_000_000)],
+)
+def test_a_label_reserves_cpus(text: str, nano_cpus: int) -> None:
+    assert placement((), {"com.seaway.reservation.cpus": text}).cpu_reservation == nano_cpus
+    assert placement((), {}).cpu_reservation == 0
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5 ", "1e3", "0.0000000001", "inf", "1,5", "½", "1" * 10_000])
+def test_what_is_no_number_of_cpus(text: str) -> None:
+    with pytest.raises(InvalidParameter, match=r"^label com\.seaway\.reservation\.cpus: .* is no number of CPUs"):
+        placement((), {"com.seaway.reservation.cpus": text})

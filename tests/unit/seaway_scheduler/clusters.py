@@ -1,11 +1,11 @@
 """Clusters for tests, and a scheduler that looks at everything each time: what the real one must agree with."""
 
-from seaway_contracts.nodes import Capacity, NodeFacts, Reservation, reservation, wanted
+from seaway_contracts.nodes import GPU_KIND, Capacity, NodeFacts, reservation, wanted
 from seaway_contracts.placement import PlaceRequest
 from seaway_scheduler import filters
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.demand import Demand
-from seaway_scheduler.node import Node
+from seaway_scheduler.node import Node, Policy
 from seaway_scheduler.rank import RANKINGS, has_free, level, node_class
 from seaway_testing.builders import GIB, beat, container_id
 
@@ -36,7 +36,7 @@ def named(*names: str) -> Cluster:
 def best_by_looking_at_all(wanted_: PlaceRequest, cluster: Cluster) -> str | None:
     """The node that must be chosen by spread or binpack, where no node has the image."""
     demand = Demand.of(wanted_)
-    checks, wishes = filters.checks(demand, cluster), filters.wishes(demand, cluster)
+    checks, wishes = list(filters.checks(demand, cluster).values()), list(filters.wishes(demand, cluster).values())
     if cluster.policy.strategy == "binpack" and (demand.cpus or demand.memory):
         wishes.append(lambda node: has_free(node, demand.cpus, demand.memory))
     ranking = RANKINGS[cluster.policy.strategy]
@@ -45,22 +45,28 @@ def best_by_looking_at_all(wanted_: PlaceRequest, cluster: Cluster) -> str | Non
         return None
     scores = {node.name: (*(wish(node) for wish in wishes), node.heard) for node in fit}
     fit = [node for node in fit if scores[node.name] == max(scores.values())]
-    free = cluster.policy.strategy == "binpack"
+    is_packed = cluster.policy.strategy == "binpack"
     groups: dict[object, list[Node]] = {}
     for node in fit:
-        key = node.heard, node_class(node), level(node.free_memory) if free else 0, level(node.room_memory)
+        free = (level(node.free_memory), level(node.free_cpus)) if is_packed else ()
+        key = node.heard, node_class(node), free, level(node.room_memory)
         groups.setdefault(key, []).append(node)
     firsts = [min(group, key=lambda node: (*ranking(node, 0, 0), node.name)) for group in groups.values()]
     return min(firsts, key=lambda node: (*ranking(node, demand.cpus, demand.memory), node.name)).name
 
 
-def can_take(node: Node, wanted_: PlaceRequest) -> bool:
+def can_take(node: Node, wanted_: PlaceRequest, policy: Policy = Policy()) -> bool:  # noqa: B008 (frozen)
     """Whether it is up and has room for what is reserved, by its beat and its promises alone."""
-    held = node.beat.reserved or Reservation()  # of metadata's records, which are idle
+    held = node.beat.reserved
     promised = [promise.reserved for promise in node.promises.values()]
     asked = reservation(wanted_.resources)
     memory = held.memory + sum(one.memory for one in promised) + asked.memory
     cpus = held.nano_cpus + sum(one.nano_cpus for one in promised) + asked.nano_cpus
-    whole = node.beat.capacity
-    fits = (not asked.memory or memory <= whole.memory) and (not asked.nano_cpus or cpus <= whole.nano_cpus)
+    gpus = sum(one.devices.get(GPU_KIND, 0) for one in (held, *promised, asked))
+    whole, share = node.beat.capacity, node.terms.reserved
+    fits = (
+        (not asked.memory or memory <= whole.memory * policy.memory_overcommit - share.memory)
+        and (not asked.nano_cpus or cpus <= whole.nano_cpus * policy.cpu_overcommit - share.nano_cpus)
+        and (not asked.devices or gpus <= node.beat.facts.devices.get(GPU_KIND, gpus))
+    )
     return node.up and fits and wanted(wanted_.resources).nano_cpus <= whole.nano_cpus

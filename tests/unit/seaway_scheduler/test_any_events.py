@@ -2,11 +2,11 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.unit.seaway_scheduler.clusters import CORE, best_by_looking_at_all, can_take
 
-from seaway_contracts.containers import Resources
-from seaway_contracts.nodes import Capacity, Reservation
+from seaway_contracts.containers import DeviceRequest, Resources
+from seaway_contracts.nodes import GPU_KIND, Capacity, NodeFacts, Reservation
 from seaway_contracts.placement import Condition, PlaceRequest
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.conditions import matcher
@@ -20,7 +20,7 @@ from seaway_testing.builders import GIB, beat, container_id, node_record
 NAMES = tuple(f"n{number}" for number in range(4))
 names = st.sampled_from(NAMES)
 seeds = st.integers(0, 12)
-sizes = st.sampled_from([0, 0, 1, GIB // 3, GIB, 3 * GIB, 9 * GIB])
+sizes = st.sampled_from([0, 0, -3 * GIB, 1, GIB // 3, GIB, 3 * GIB, 9 * GIB])
 cpus = st.sampled_from([0, 0, 1, CORE // 2, 2 * CORE, 5 * CORE])
 WEB, BACK = Condition(key="tier", value="web"), Condition(key="tier", value="ba*")
 affinities = st.sampled_from(
@@ -37,14 +37,14 @@ constraints = st.sampled_from(
     [(), (), (Condition(key="disk", value="ssd"),), (Condition(key="node", value="/n[12]/", soft=True),)]
 )
 requests = st.builds(
-    lambda seed, excluded, ports, tier, conditions, nodes, **resources: PlaceRequest(
+    lambda seed, excluded, ports, tier, conditions, nodes, gpus, **resources: PlaceRequest(
         container_id=container_id(seed),
         excluded=excluded,
         host_ports=ports,
         labels={"tier": tier},
         affinities=conditions,
         constraints=nodes,
-        resources=Resources(**resources),
+        resources=Resources(**resources, device_requests=gpus),
     ),
     seeds,
     st.lists(names, max_size=3, unique=True).map(tuple),
@@ -52,17 +52,20 @@ requests = st.builds(
     st.sampled_from(["web", "back", "batch"]),
     affinities,
     constraints,
+    st.sampled_from([(), (), (DeviceRequest(count=1, capabilities=(("gpu",),)),)]),
     memory=sizes,
     memory_reservation=sizes,
     nano_cpus=cpus,
     cpu_reservation=cpus,
 )
 beats = st.builds(
-    lambda name, free, reserved, running, stopped, memory, leaving: beat(
+    lambda name, free, reserved, running, stopped, memory, leaving, gpus, epoch: beat(
         name,
+        epoch=epoch,
+        facts=NodeFacts(devices={GPU_KIND: gpus} if gpus else {}, runtimes={f"r{gpus}": "/r"}, os=f"os{gpus}"),
         capacity=Capacity(nano_cpus=4 * CORE, memory=memory),
         free=Capacity(nano_cpus=free * CORE, memory=memory * free // 4),
-        reserved=Reservation(memory=reserved, nano_cpus=CORE // 2),
+        reserved=Reservation(memory=reserved, nano_cpus=CORE // 2, devices={GPU_KIND: 1} if gpus else {}),
         running=running,
         containers=running + stopped,
         leaving=leaving,
@@ -74,11 +77,14 @@ beats = st.builds(
     st.integers(0, 2),
     st.sampled_from([8 * GIB, 8 * GIB, 8 * GIB, 8 * GIB + 4096, 16 * GIB]),
     st.sampled_from([False] * 9 + [True]),
+    st.sampled_from([0, 0, 1, 3]),
+    st.sampled_from(["e1", "e1", "e2"]),
 )
 terms = st.builds(
     NodeTerms,
     st.sampled_from(["active", "active", "active", "pause", "drain"]),
     st.sampled_from([{}, {"disk": "ssd"}]),
+    st.sampled_from([Reservation(), Reservation(memory=GIB, nano_cpus=CORE)]),
 )
 
 
@@ -115,7 +121,7 @@ class AnyEvents(RuleBasedStateMachine):
         if isinstance(found, Placed):
             assert found.node not in request.excluded
             assert self.cluster.nodes[found.node].terms.availability == "active"
-            assert can_take(self.cluster.nodes[found.node], request)
+            assert can_take(self.cluster.nodes[found.node], request, self.cluster.policy)
             self.cluster.placed(request, found.node, self.now)
         else:
             assert sum(found.reasons.values()) == len(self.cluster)
@@ -138,25 +144,24 @@ class AnyEvents(RuleBasedStateMachine):
     def gone(self, seed: int) -> None:
         self.cluster.gone(container_id(seed))
 
-    @rule(name=names)
-    def removed(self, name: str) -> None:
-        self.cluster.removed(name)
-        self.cluster._removed.clear()  # its next agent may join
+    @rule(name=names, epoch=st.sampled_from(["", "e1", "e2"]))
+    def removed(self, name: str, epoch: str) -> None:
+        self.cluster.removed(name, epoch)
+        assert name not in self.cluster.nodes or epoch not in ("", self.cluster.nodes[name].beat.epoch)
 
     @rule(name=names, terms=terms)
     def terms_are_set(self, name: str, terms: NodeTerms) -> None:
         self.cluster.set_terms(name, terms)
 
-    @rule(strategy=st.sampled_from(["spread", "binpack", "random"]))
-    def policy_is_set(self, strategy: str) -> None:
-        self.cluster.set_policy(Policy(strategy))  # type: ignore[arg-type]
+    @rule(strategy=st.sampled_from(["spread", "binpack", "random"]), overcommit=st.sampled_from([0.5, 1.0, 1.0, 1.5]))
+    def policy_is_set(self, strategy: str, overcommit: float) -> None:
+        self.cluster.set_policy(Policy(strategy, overcommit, overcommit))  # type: ignore[arg-type]
 
     @rule()
     def could_not_hear(self) -> None:
         self.cluster.excuse(self.now)
 
     @rule()
-    @precondition(lambda self: not self.cluster.nodes)
     def metadata_is_asked(self) -> None:
         self.cluster.load([node_record(name) for name in NAMES[:3]], self.now)
 
@@ -168,6 +173,23 @@ class AnyEvents(RuleBasedStateMachine):
             assert counters == (node.free_cpus, node.free_memory, node.room_cpus, node.room_memory, node.running)
             assert set(node.promises) == {one for one, name in self.cluster._placed.items() if name == node.name}
         assert self.cluster.up == sum(node.up for node in self.cluster.nodes.values())
+        assert set(self.cluster._placed.values()) <= self.cluster.nodes.keys()
+
+    @invariant()
+    def offers_are_those_of_a_rebuilt_cluster(self) -> None:
+        facts = [node.beat.facts for node in self.cluster.nodes.values()]
+        assert self.cluster.has_device(GPU_KIND) == any(GPU_KIND in one.devices for one in facts)
+        for name in ("r0", "r1", "r3"):
+            assert self.cluster.has_runtime(name) == any(name in one.runtimes for one in facts)
+        assert set(self.cluster.platforms) == {(one.os, one.architecture) for one in facts}
+
+    @invariant()
+    def each_node_that_is_up_is_looked_at_in_time(self) -> None:
+        queue = self.cluster._silent_at
+        for node in self.cluster.nodes.values():
+            if node.up:
+                assert [entry for entry in queue if entry == (node.due, node.name)]
+                assert node.due <= node.silent_at
 
     @invariant()
     def the_order_is_that_of_a_rebuilt_cluster(self) -> None:

@@ -53,6 +53,19 @@ def test_a_shorter_interval_shortens_the_patience() -> None:
     assert up(cluster, 4.1) == {"n1": False}
 
 
+def test_each_node_is_waited_for_once() -> None:
+    """However often its agent restarts, or its interval changes."""
+    cluster = Cluster()
+    for number in range(20):
+        cluster.beat(beat("n1", interval_ns=4_000_000_000), number)
+        cluster.beat(beat("n1", leaving=number % 2 == 0), number)
+        cluster.tick(number)
+    assert up(cluster, 40.0) == {"n1": False}
+    cluster.beat(beat("n1"), 50.0)
+    cluster.tick(51.0)
+    assert len(cluster._silent_at) == 1
+
+
 def test_a_node_that_leaves_is_down_until_it_beats_again() -> None:
     cluster = Cluster()
     cluster.beat(beat("n1"), 0.0)
@@ -161,7 +174,6 @@ def test_ports_of_what_was_placed_elsewhere_are_not_known_by_its_being_made() ->
     for name in ("n1", "n2"):
         cluster.beat(beat(name), 0.0)
     cluster.placed(request(1, host_ports=(80,)), "n1", 0.0)
-    assert not cluster.made(container_id(1), "n2"), "not where it was placed"
     assert not cluster.made(container_id(2), "n1")
     assert (ports(cluster), ports(cluster, "n2")) == ({80}, set())
     cluster.holds(held(2, "n2", 81, 82))
@@ -183,6 +195,40 @@ def test_a_removed_node_takes_its_containers_along() -> None:
     assert len(cluster) == 0, "its agent is not cut off yet"
     cluster.beat(beat("n1", epoch="later"), 1.0)
     assert up(cluster, 1.0) == {"n1": True}
+
+
+def test_a_later_agent_of_a_removed_node_stays() -> None:
+    """Beats may be faster than the event of the removal."""
+    cluster = Cluster()
+    cluster.set_terms("n1", NodeTerms("drain", {"disk": "ssd"}, version=1))
+    cluster.beat(beat("n1"), 0.0)
+    cluster.beat(beat("n1", epoch="n1-epoch-2"), 0.0)
+    cluster.removed("n1", beat("n1").epoch)
+    assert up(cluster, 0.0) == {"n1": True}
+    assert (cluster.nodes["n1"].availability, cluster.nodes["n1"].traits.labels) == ("active", {})
+    cluster.removed("n1", "n1-epoch-2")
+    cluster.beat(beat("n1", epoch="n1-epoch-2"), 1.0)
+    assert not cluster.nodes
+
+
+def test_a_list_from_before_a_removal_brings_no_node_back() -> None:
+    cluster = Cluster()
+    cluster.removed("n1", beat("n1").epoch)
+    cluster.load([node_record("n1"), node_record("n2")], 0.0)
+    assert set(cluster.nodes) == {"n2"}
+
+
+def test_a_container_that_is_made_elsewhere_frees_its_first_node() -> None:
+    """That has refused it, and another scheduler has placed it then."""
+    cluster = Cluster()
+    for name in ("n1", "n2"):
+        cluster.beat(beat(name), 0.0)
+    before = cluster.nodes["n1"].room_memory
+    cluster.placed(request(host_ports=(1,), resources=Resources(memory_reservation=GIB)), "n1", 0.0)
+    assert not cluster.made(container_id(1), "n2")
+    assert (cluster.nodes["n1"].room_memory, ports(cluster)) == (before, set())
+    cluster.holds(held(1, "n2", 1))
+    assert (ports(cluster), ports(cluster, "n2")) == (set(), {1})
 
 
 def test_reservations_fit_into_what_terms_and_overcommit_leave() -> None:

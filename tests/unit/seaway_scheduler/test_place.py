@@ -129,6 +129,11 @@ def test_a_wish_weighs_more_than_having_been_heard() -> None:
         (Condition(key="node.id", value="a", equal=False), "b"),
         (Condition(key="node.hostname", value="host-b"), "b"),
         (Condition(key="node.platform.arch", value="arm64"), "b"),
+        (Condition(key="node.platform.arch", value="aarch64"), "b"),
+        (Condition(key="node.platform.arch", value="amd64"), "a"),
+        (Condition(key="node.platform.os", value="linux"), "a"),
+        (Condition(key="operatingsystem", value="Debian*"), "b"),
+        (Condition(key="storagedriver", value="overlay2"), "a"),
         (Condition(key="kernelversion", value="/^6[.]/"), "b"),
         (Condition(key="disk", value="ssd", soft=True), "b"),
         (Condition(key="disk", value="nvme", soft=True), "a"),
@@ -136,7 +141,8 @@ def test_a_wish_weighs_more_than_having_been_heard() -> None:
 )
 def test_constraints(condition: Condition, chosen: str) -> None:
     cluster = named("a")
-    add(cluster, "b", architecture="arm64", labels={"disk": "ssd"}, kernel_version="6.12.0", running=5)
+    facts = {"operating_system": "Debian GNU/Linux 13 (trixie)", "kernel_version": "6.12.0", "labels": {"disk": "ssd"}}
+    add(cluster, "b", architecture="aarch64", running=5, **facts)
     assert place(request(constraints=(condition,)), cluster) == Placed(chosen)
 
 
@@ -219,7 +225,7 @@ def test_placements_that_are_not_made_yet_keep_apart() -> None:
     fill(cluster, request(labels={"tier": "front"}, affinities=(apart,)), 3)
     assert counts(cluster) == [1, 1, 1]
     found = place(request(affinities=(apart,)), cluster)
-    assert str(found) == "no node can take it: 3 do not fit affinity tier!=front"
+    assert str(found) == "no node fits: 3 nodes: affinity tier!=front not met"
 
 
 def test_the_image_decides_between_equals_alone() -> None:
@@ -242,7 +248,7 @@ def test_a_node_that_has_refused_it_is_not_asked_again() -> None:
     cluster = named("a", "b")
     assert place(request(excluded=("a",)), cluster) == Placed("b")
     found = place(request(excluded=("a", "b"), node="a"), cluster)
-    assert str(found) == "no node can take it: 1 is not the node of its networks, 1 has refused it"
+    assert str(found) == "no node fits: 1 node: refused it already; 1 node: what it is bound to is on another node"
 
 
 def test_operators_keep_nodes_free() -> None:
@@ -251,7 +257,7 @@ def test_operators_keep_nodes_free() -> None:
     cluster.set_terms("b", NodeTerms("drain"))
     assert place(request(), cluster) == Placed("c")
     cluster.set_terms("c", NodeTerms("drain"))
-    assert str(place(request(), cluster)) == "no node can take it: 2 are being drained, 1 is paused"
+    assert str(place(request(), cluster)) == "no node fits: 2 nodes: being drained; 1 node: paused"
     cluster.set_terms("a", NodeTerms())
     assert place(request(), cluster) == Placed("a")
 
@@ -279,7 +285,7 @@ def test_a_platform_that_no_node_has_may_be_emulated_anywhere() -> None:
     assert place(request(platform="linux/s390x"), cluster) == Placed("a")
     add(cluster, "b", architecture="s390x", leaving=True)
     found = place(request(platform="linux/s390x"), cluster)
-    assert str(found) == "no node can take it: 1 is down, 1 is not of platform linux/s390x"
+    assert str(found) == "no node fits: 1 node: down; 1 node: not of platform linux/s390x"
 
 
 def test_a_runtime_that_only_some_have() -> None:
@@ -288,7 +294,7 @@ def test_a_runtime_that_only_some_have() -> None:
     add(cluster, "b", runtimes={"runsc": "/usr/bin/runsc"}, memory=GIB)
     assert place(request(runtime="runsc"), cluster) == Placed("b")
     found = place(request(runtime="runsc", resources=Resources(memory_reservation=2 * GIB)), cluster)
-    assert str(found) == "no node can take it: 1 lacks memory, 1 lacks the runtime runsc"
+    assert str(found) == "no node fits: 1 node: no runtime runsc; 1 node: not enough memory"
     assert place(request(runtime="nope"), cluster) == Placed("a"), "which refuses it in Docker's words"
 
 
@@ -302,7 +308,7 @@ def test_devices_are_reserved_by_number() -> None:
     add(cluster, "b", devices={"nvidia.com/gpu": 3}, reserved=Reservation(devices={"nvidia.com/gpu": 1}))
     fill(cluster, gpus(1), 2)
     assert counts(cluster) == [0, 2]
-    assert str(place(gpus(1), cluster)) == "no node can take it: 2 lack devices nvidia.com/gpu"
+    assert str(place(gpus(1), cluster)) == "no node fits: 2 nodes: not enough devices nvidia.com/gpu"
     for shared in (gpus(-1), gpus(0, "0")):
         assert isinstance(place(shared, cluster), Placed), "all of them, and named ones, are shared as in Docker"
     cluster.unplaced(container_id(1000))
@@ -312,7 +318,7 @@ def test_devices_are_reserved_by_number() -> None:
 def test_cpus_can_be_reserved() -> None:
     cluster = named("a")
     fill(cluster, asking(cpu_reservation=CORE), 4)
-    assert str(place(asking(cpu_reservation=1), cluster)) == "no node can take it: 1 lacks CPUs"
+    assert str(place(asking(cpu_reservation=1), cluster)) == "no node fits: 1 node: not enough CPUs"
     assert place(asking(nano_cpus=4 * CORE), cluster) == Placed("a"), "a limit"
 
 
@@ -321,7 +327,8 @@ def test_a_node_under_pressure_takes_nothing() -> None:
     add(cluster, "a", pressure=("disk", "memory"))
     assert place(request(), cluster) == Placed("b")
     add(cluster, "b", pressure=("disk",))
-    assert str(place(request(), cluster)) == ("no node can take it: 1 runs out of disk, 1 runs out of disk and memory")
+    found = place(request(), cluster)
+    assert str(found) == "no node fits: 1 node: running out of disk; 1 node: running out of disk and memory"
 
 
 def test_a_refusal_explains_itself_in_counts() -> None:
@@ -332,10 +339,10 @@ def test_a_refusal_explains_itself_in_counts() -> None:
     add(cluster, "c", leaving=True)
     add(cluster, "d", cores=1)
     found = place(asking(memory_reservation=GIB, nano_cpus=2 * CORE), cluster)
-    assert str(found) == "no node can take it: 2 lack memory, 1 is down, 1 has too few CPUs"
+    assert str(found) == "no node fits: 2 nodes: not enough memory; 1 node: down; 1 node: fewer CPUs than its limit"
     cluster.removed("c")
     found = place(request(constraints=(Condition(key="node", value="z"),)), cluster)
-    assert str(found) == "no node can take it: 3 do not fit node==z"
+    assert str(found) == "no node fits: 3 nodes: constraint node==z not met"
 
 
 def test_cpu_quota_counts_as_cpus() -> None:
@@ -353,18 +360,18 @@ def test_only_the_node_that_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("wanted", "reasons"),
     [
-        (request(node="n2"), "2 are not the node of its networks, 1 is down"),
+        (request(node="n2"), "2 nodes: what it is bound to is on another node; 1 node: down"),
         (
             request(node="n1", resources=Resources(memory_reservation=9 * GIB)),
-            "2 are not the node of its networks, 1 lacks memory",
+            "2 nodes: what it is bound to is on another node; 1 node: not enough memory",
         ),
-        (request(node="n9"), "3 are not the node of its networks"),
+        (request(node="n9"), "3 nodes: what it is bound to is on another node"),
     ],
 )
 def test_the_node_that_is_asked_for_must_be_able(wanted: PlaceRequest, reasons: str) -> None:
     cluster = named("n1", "n3")
     add(cluster, "n2", leaving=True)
-    assert str(place(wanted, cluster)) == f"no node can take it: {reasons}"
+    assert str(place(wanted, cluster)) == f"no node fits: {reasons}"
 
 
 def test_binpack_fills_one_node_after_the_other() -> None:
@@ -382,6 +389,18 @@ def test_binpack_promises_by_limits_what_is_there_before_it_promises_more() -> N
     fill(cluster, asking(memory=4 * GIB), 6)
     assert counts(cluster) == [2, 2, 2]
     assert isinstance(place(asking(memory=6 * GIB), cluster), Placed)
+
+
+def test_binpack_keeps_nodes_apart_that_lack_cpus() -> None:
+    """Else a placement with a CPU limit looks at each full node before it finds one that is not."""
+    cluster = Cluster(Policy("binpack"))
+    for number in range(20):
+        add(cluster, f"full{number:02}")
+    add(cluster, "idle")
+    fill(cluster, asking(nano_cpus=4 * CORE), 20)
+    free = [node for node in cluster.nodes.values() if not node.running]
+    assert [len(entries) for _, entries in cluster.order.groups()] == [20, 1]
+    assert place(asking(nano_cpus=CORE), cluster) == Placed(free[0].name)
 
 
 def test_chance_takes_all_nodes_that_can() -> None:

@@ -11,13 +11,14 @@ from seaway_contracts.catalogue import (
     BEAT,
     CLUSTER_UPDATE,
     CONTAINER_DESTROY,
+    EXPLAIN_PLACE,
     GET_CONTAINER,
     LIST_CONTAINERS,
     LIST_NODES,
     NODE_REMOVE,
     NODE_UPDATE,
     PLACE,
-    UNPLACE,
+    UNPLACED,
     event_channel,
 )
 from seaway_contracts.commands import ContainerId
@@ -44,6 +45,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that stops for a moment takes no node down."""
     monkeypatch.setattr(node, "LEAST_S", 3600.0)
     monkeypatch.setattr(service, "_FIRST_BEAT_S", 3600.0)
+    monkeypatch.setattr(service, "_SETTINGS_S", 0.0)
 
 
 def request(seed: int, **fields: object) -> PlaceRequest:
@@ -204,7 +206,7 @@ async def test_nothing_is_placed_on_a_node_that_was_removed(fake_bus: Bus, tasks
     await fake_bus.transport.store(NODE_REMOVE.subject("n1", "n1"), body, envelope.headers())
     await fake_bus.transport.flush()
     assert [(await fake_bus.call(PLACE, request(seed))).node for seed in range(2)] == ["n2", "n2"]
-    with pytest.raises(SeawayError, match=r"^no node can take it: 1 does not fit node==n1$"):
+    with pytest.raises(SeawayError, match=r"^no node fits: 1 node: constraint node==n1 not met$"):
         await fake_bus.call(PLACE, request(3, constraints=(Condition(key="node", value="n1"),)))
     await fake_bus.publish(BEAT, beat("n1"), node="n1")  # its agent is not cut off yet
     assert (await fake_bus.call(PLACE, request(4))).node == "n2"
@@ -231,14 +233,37 @@ async def test_what_a_node_tells_is_not_heard(fake_bus: Bus, tasks: Tasks) -> No
 
 
 async def test_a_placement_can_be_given_back(fake_bus: Bus, tasks: Tasks) -> None:
-    await Scheduler(fake_bus, tasks).start()
+    """Each copy hears of it: whichever has placed it."""
+    copies = [Scheduler(fake_bus, tasks) for _ in range(2)]
+    for copy in copies:
+        await copy.start()
     await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    await fake_bus.transport.flush()
     most = Resources(memory_reservation=8 * GIB)
-    await fake_bus.call(PLACE, request(1, resources=most))
-    with pytest.raises(SeawayError, match="lacks memory"):
-        await fake_bus.call(PLACE, request(2, resources=most))
-    await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
-    assert (await fake_bus.call(PLACE, request(2, resources=most))).node == "n1"
+    for copy in copies:
+        await copy.place(request(1, resources=most), Command.new())
+        with pytest.raises(SeawayError, match="not enough memory"):
+            await copy.place(request(2, resources=most), Command.new())
+    await fake_bus.publish(UNPLACED, ContainerId(id=container_id(1)))
+    await fake_bus.transport.flush()
+    for copy in copies:
+        assert (await copy.place(request(2, resources=most), Command.new())).node == "n1"
+
+
+async def test_a_container_that_another_copy_has_placed_elsewhere_takes_no_room_here(
+    fake_bus: Bus, tasks: Tasks
+) -> None:
+    """Its first node refused it, and the other copy was asked for the next one."""
+    copy = Scheduler(fake_bus, tasks)
+    await copy.start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    await fake_bus.transport.flush()
+    most = Resources(memory_reservation=8 * GIB)
+    assert (await copy.place(request(1, resources=most), Command.new())).node == "n1"
+    await publish(fake_bus, "create", 1, node="n2")
+    await until(lambda: copy._cluster.placement(container_id(1)) is None)
+    assert (await copy.place(request(2, resources=most), Command.new())).node == "n1"
 
 
 async def test_ports_are_known_after_a_restart_and_after_a_lost_connection(
@@ -280,7 +305,7 @@ async def test_learns_silent_nodes_from_metadata(fake_bus: Bus, tasks: Tasks) ->
     await fake_bus.serve(LIST_CONTAINERS, none)
     await Scheduler(fake_bus, tasks).start()
     assert (await fake_bus.call(PLACE, request(1))).node == "n1"
-    with pytest.raises(SeawayError, match="1 is down, 1 does not fit node==n2") as caught:
+    with pytest.raises(SeawayError, match="1 node: constraint node==n2 not met; 1 node: down") as caught:
         await fake_bus.call(PLACE, request(2, constraints=(Condition(key="node", value="n2"),)))
     assert caught.value.code == Code.UNPLACEABLE
 
@@ -303,7 +328,7 @@ async def test_a_node_that_is_not_active_gets_nothing(
     await set_availability(fake_bus, "active", 1)  # an older one, which comes late
     await fake_bus.publish(BEAT, beat("n1"), node="n1")
     await scheduler._feed.current()
-    with pytest.raises(SeawayError, match=f"1 is {word}"):
+    with pytest.raises(SeawayError, match=f"1 node: {word}"):
         await fake_bus.call(PLACE, request(1))
     await set_availability(fake_bus, "active", 3)
     await scheduler._feed.current()
@@ -321,7 +346,7 @@ async def test_the_clusters_policy_is_learned_and_heard(fake_bus: Bus, tasks: Ta
     most = Resources(memory_reservation=8 * GIB)
     for seed in (1, 2):
         await fake_bus.call(PLACE, request(seed, resources=most))
-    with pytest.raises(SeawayError, match="lacks memory"):
+    with pytest.raises(SeawayError, match="not enough memory"):
         await fake_bus.call(PLACE, request(3, resources=most))
     body = ClusterUpdated(kind="cluster", settings=ClusterSettings(memory_overcommit=3.0, version=2))
     envelope = Envelope("c2", CLUSTER, "cluster", "update", "cluster", START_NS)
@@ -338,7 +363,7 @@ async def test_a_node_that_has_refused_a_container_is_not_asked_again(fake_bus: 
     first = (await fake_bus.call(PLACE, request(1))).node
     second = (await fake_bus.call(PLACE, request(1, excluded=(first,)))).node
     assert {first, second} == {"n1", "n2"}
-    with pytest.raises(SeawayError, match="no node can take it: 2 have refused it"):
+    with pytest.raises(SeawayError, match="no node fits: 2 nodes: refused it already"):
         await fake_bus.call(PLACE, request(1, excluded=(first, second)))
 
 
@@ -356,7 +381,29 @@ async def test_settings_are_learned_from_metadata(fake_bus: Bus, tasks: Tasks) -
     for disk, name in (("ssd", "n1"), ("hdd", "n2")):
         constraints = (Condition(key="node.labels.disk", value=disk), Condition(key="node.labels.zone", value="a"))
         assert (await fake_bus.call(PLACE, request(1, constraints=constraints))).node == name
-        await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
+        await fake_bus.publish(UNPLACED, ContainerId(id=container_id(1)))
+
+
+async def test_a_placement_waits_for_the_settings_of_nodes(
+    fake_bus: Bus, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metadata may start later than the scheduler: a drained node must not look active meanwhile."""
+    monkeypatch.setattr(service, "_SETTINGS_S", 3600.0)
+    monkeypatch.setattr(service, "_RETRY_S", 0.0)
+    monkeypatch.setattr(service, "_ASK_S", 0.05)
+    await Scheduler(fake_bus, tasks).start()
+    await fake_bus.publish(BEAT, beat("n1"), node="n1")
+    placing = asyncio.create_task(fake_bus.call(PLACE, request(1)))
+
+    async def drained(request: Empty, command: Command) -> NodeList:
+        record = node_record("n1")
+        settings = NodeSettings(node="n1", availability="drain", version=1)
+        return NodeList(nodes=(record.model_copy(update={"settings": settings}),))
+
+    await fake_bus.serve(LIST_CONTAINERS, none)
+    await fake_bus.serve(LIST_NODES, drained)
+    with pytest.raises(SeawayError, match="being drained"):
+        await placing
 
 
 async def test_no_node_yet(fake_bus: Bus, tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +440,7 @@ async def test_a_node_that_is_down_is_not_waited_for_again_and_again(
     await fake_bus.serve(LIST_CONTAINERS, none)
     await Scheduler(fake_bus, tasks).start()
     for seed in (1, 2):
-        with pytest.raises(SeawayError, match="1 is down") as caught:
+        with pytest.raises(SeawayError, match="1 node: down") as caught:
             await fake_bus.call(PLACE, request(seed))
         assert caught.value.code == Code.UNAVAILABLE
 
@@ -444,9 +491,9 @@ async def test_a_container_of_a_moment_ago_is_found_by_its_name(fake_bus: Bus, t
     assert (await fake_bus.call(PLACE, request(2, affinities=(together,)))).node == "n2"
     assert (await fake_bus.call(PLACE, request(3, affinities=(apart,)))).node == "n3"
     assert asked == ["db"]
-    with pytest.raises(SeawayError, match=r"3 do not fit affinity container==cache"):
+    with pytest.raises(SeawayError, match=r"3 nodes: affinity container==cache not met"):
         await fake_bus.call(PLACE, request(4, affinities=(Condition(key="container", value="cache"),)))
-    await fake_bus.call(UNPLACE, ContainerId(id=container_id(1)))
+    await fake_bus.publish(UNPLACED, ContainerId(id=container_id(1)))
     await fake_bus.call(PLACE, request(5, affinities=(apart,)))
     assert asked == ["db", "cache", "db"]
 
@@ -457,7 +504,7 @@ async def test_a_node_that_has_refused_a_container_does_not_get_it_again(fake_bu
         await fake_bus.publish(BEAT, beat(name), node=name)
     assert (await fake_bus.call(PLACE, request(1))).node == "n1"
     assert (await fake_bus.call(PLACE, request(1, excluded=("n1",)))).node == "n2"
-    with pytest.raises(SeawayError, match=r"^no node can take it: 2 have refused it$") as caught:
+    with pytest.raises(SeawayError, match=r"^no node fits: 2 nodes: refused it already$") as caught:
         await fake_bus.call(PLACE, request(1, excluded=("n1", "n2")))
     assert caught.value.code is Code.UNPLACEABLE
     assert [(await fake_bus.call(PLACE, request(seed))).node for seed in (2, 3)] == ["n1", "n2"], (
@@ -480,3 +527,18 @@ async def test_an_affinity_follows_a_rename(fake_bus: Bus, tasks: Tasks) -> None
     await scheduler._feed.current()
     new = Condition(key="container", value="new*")
     assert (await fake_bus.call(PLACE, request(2, affinities=(new,)))).node == "n2"
+
+
+async def test_explains_a_choice_and_places_nothing(fake_bus: Bus, tasks: Tasks) -> None:
+    scheduler = Scheduler(fake_bus, tasks)
+    await scheduler.start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    for _ in range(2):
+        found = await fake_bus.call(EXPLAIN_PLACE, request(1, constraints=(Condition(key="node", value="n2"),)))
+        assert found.node == "n2"
+        assert [(one.node, one.rank, one.filter) for one in found.verdicts] == [("n2", 1, ""), ("n1", 0, "constraint")]
+    assert scheduler._cluster.placement(container_id(1)) is None
+    with pytest.raises(SeawayError, match=r"^constraint node.role==manager is not valid: use node, ") as caught:
+        await fake_bus.call(EXPLAIN_PLACE, request(1, constraints=(Condition(key="node.role", value="manager"),)))
+    assert caught.value.code is Code.BAD_REQUEST

@@ -100,7 +100,7 @@ def heartbeat_of(
         facts or NodeFacts(),
         interval_s,
         host or Host(),
-        config or ReceivedConfig(bench.bus, "n1"),
+        config or ReceivedConfig(bench.bus, "n1", bench.store),
         health,
     )
 
@@ -182,8 +182,25 @@ async def test_a_beat_says_what_is_free_of_the_host_and_what_runs_out(bench: Ben
     assert heartbeat_of(bench, health=unreadable).beat().capacity.disk == 0
 
 
+async def test_the_next_beat_comes_when_the_last_one_said(bench: Bench) -> None:
+    """The interval may change while the host's routes are read."""
+    config = ReceivedConfig(bench.bus, "n1", bench.store)
+    host = Host()
+
+    async def change() -> tuple[str, ...]:
+        config.beat_interval_s = 20.0
+        return ()
+
+    host.routes = change  # type: ignore[method-assign]
+    heard: list[Beat] = []
+    await bench.bus.on_message(BEAT, heard.append)
+    assert await heartbeat_of(bench, config=config, host=host)._send() == 20.0
+    await until(lambda: heard)
+    assert heard[0].interval_ns == 20 * 10**9
+
+
 async def test_a_beat_waits_as_long_as_metadata_demands(bench: Bench) -> None:
-    config = ReceivedConfig(bench.bus, "n1")
+    config = ReceivedConfig(bench.bus, "n1", bench.store)
     heartbeat = heartbeat_of(bench, config=config, interval_s=2)
     assert heartbeat.beat().interval_ns == 2 * 10**9
     config.beat_interval_s = 20.0
@@ -194,5 +211,10 @@ def test_devices_are_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = {"kind": "nvidia.com/gpu", "devices": [{"name": "0"}, {"name": "1"}, {"name": "all"}]}
     monkeypatch.setattr(beats, "cdi_specs", lambda: [gpus, {"kind": "vendor.com/nic", "devices": [{"name": "x"}]}])
     assert beats.devices() == {"nvidia.com/gpu": 2, "vendor.com/nic": 1}
+    names = ("0", "GPU-7f1c", "1", "GPU-9b2e", "all")  # as nvidia-ctk writes it for two strategies of naming
+    monkeypatch.setattr(beats, "cdi_specs", lambda: [gpus | {"devices": [{"name": name} for name in names]}, gpus])
+    assert beats.devices() == {"nvidia.com/gpu": 2}
+    monkeypatch.setattr(beats, "cdi_specs", lambda: [{"kind": "odd", "devices": ["text"]}, {"kind": "x", "devices": 1}])
+    assert beats.devices() == {}
     monkeypatch.setattr(beats, "cdi_specs", lambda: [{"kind": "odd", "devices": [{}]}])
     assert beats.devices() == {}

@@ -74,7 +74,7 @@ class Judge:
 
     def __init__(self, bench: Bench) -> None:
         self.inventory = Inventory("n1", bench.journal, "e1")
-        self.config = ReceivedConfig(bench.bus, "n1")
+        self.config = ReceivedConfig(bench.bus, "n1", bench.store)
         self.reservations = Reservations(self.inventory, self.config, NODE, dict)
 
     def has(self, seed: int, size: int) -> None:
@@ -148,8 +148,15 @@ def test_an_update_is_judged_by_what_it_adds(judge: Judge) -> None:
     judge.has(1, 5 * GIB)
     judge.has(2, 2 * GIB)
     identifier = reserving(2, 0).id
-    judge.reservations.check_update(identifier, Resources(memory_reservation=3 * GIB))
-    judge.reservations.check_update(identifier, Resources(memory=9 * GIB))
-    with pytest.raises(SeawayError, match="too little memory") as caught:
-        judge.reservations.check_update(identifier, Resources(memory_reservation=3 * GIB + 1))
+    with judge.reservations.raised(identifier, Resources(memory_reservation=3 * GIB)):
+        assert judge.refusal(3, 1) is not None, "it is counted before it is stored"
+    assert judge.refusal(3, GIB) is None
+    with judge.reservations.raised(identifier, Resources(memory=9 * GIB)):
+        assert judge.refusal(3, GIB) is None
+    too_much = Resources(memory_reservation=3 * GIB + 1)
+    with (
+        pytest.raises(SeawayError, match="too little memory") as caught,
+        judge.reservations.raised(identifier, too_much),
+    ):
+        pass
     assert caught.value.reason is Reason.NO_ROOM

@@ -198,6 +198,26 @@ async def test_list_filters(rig: Any) -> None:
     assert (await rig.call("GET", "/containers/json?" + filtered(before=["nobody"]))).status == 404
 
 
+async def test_a_filter_that_names_one_container_reads_that_one_alone(rig: Any) -> None:
+    """A list of all would be read from metadata, page by page, for each `docker ps --filter id=…`."""
+    runs = rig.suite.add(box(1, State.RUNNING, seq=3, started_ns=START_NS))
+    ended = rig.suite.add(box(2, State.EXITED, seq=3, started_ns=START_NS))
+    rig.suite.add(box(3))
+
+    async def names(query: str) -> list[str]:
+        return [one["Names"][0] for one in (await rig.call("GET", f"/containers/json?{query}")).json]
+
+    assert await names(filtered(id=[runs.id])) == await names(filtered(name=["^/box1$"])) == ["/box1"]
+    assert await names(filtered(id=[ended.id])) == await names(filtered(name=["^box2$"])) == []
+    assert await names("all=1&" + filtered(id=[ended.id])) == await names("all=1&" + filtered(name=["^box2$"]))
+    assert await names(filtered(id=[ended.id], status=["exited"])) == ["/box2"]
+    assert await names(filtered(id=[runs.id], name=["box2"])) == await names(filtered(name=["^nobody$"])) == []
+    assert await names("all=1&" + filtered(name=["^box3$"])) == [], "it is registered, and not made yet"
+    assert rig.suite.named("list") == []
+    assert await names("all=1&" + filtered(name=["^/bo.1$"])) == await names(filtered(id=[runs.id[:12]])) == ["/box1"]
+    assert rig.suite.named("list") != []
+
+
 async def test_what_a_list_has_shown_is_inspected_without_asking_until_something_happens(rig: Any) -> None:
     record = rig.suite.add(box(1, State.RUNNING, seq=3))
     rig.suite.add(box(2))

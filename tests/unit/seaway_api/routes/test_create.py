@@ -82,12 +82,29 @@ async def test_constraints_and_affinities_go_to_the_scheduler_and_not_into_the_e
     }
 
 
+async def test_cpus_are_reserved_by_a_label(rig: Any) -> None:
+    labels = {"com.seaway.reservation.cpus": "1.5"}
+    answer = await rig.call("POST", CREATE, {"Image": "busybox", "Labels": labels})
+    assert answer.status == 201
+    (asked,) = rig.suite.named("place")
+    (made,) = rig.suite.named("create")
+    assert asked.resources.cpu_reservation == made.spec.resources.cpu_reservation == 1_500_000_000
+    assert made.spec.labels == labels
+
+
 @pytest.mark.parametrize(
     ("body", "text"),
     [
         ({"Env": ["constraint:node=n1"]}, "constraint 'node=n1' is not valid: write key==value or key!=value"),
         ({"Env": ["affinity:image==/(/"]}, "affinity 'image==/(/' is not valid: /(/ is no regular expression"),
+        ({"Env": ["constraint:" + "k" * 10_000]}, "constraint 'kkk"),
+        ({"Env": ["constraint:node==" + "é" * 10_000]}, "constraint 'node==é"),
+        ({"Env": ["affinity:x==a"] * 33}, "a container may have 32 expressions of kind affinity, and 33 are given"),
         ({"Labels": {"com.docker.swarm.constraints": "x"}}, "label com.docker.swarm.constraints must be a JSON list"),
+        (
+            {"Labels": {"com.seaway.reservation.cpus": "many"}},
+            "label com.seaway.reservation.cpus: 'many' is no number of CPUs: write 2 or 0.5",
+        ),
     ],
 )
 async def test_a_wrong_constraint_leaves_nothing_half_made(rig: Any, body: dict[str, Any], text: str) -> None:

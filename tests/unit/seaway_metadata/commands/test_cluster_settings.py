@@ -67,7 +67,7 @@ async def test_agents_are_told(metadata: Metadata, fake_bus: Bus) -> None:
     await fake_bus.on_message(TO_NODES, told.append)
     settings = await update(fake_bus, cpu_overcommit=2)
     await metadata._node_configs.publish_changes()
-    await until(lambda: [one.cluster for one in told] == [settings])
+    await until(lambda: told and told[-1].cluster == settings)
     assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).to_nodes.cluster == settings
 
 

@@ -16,8 +16,10 @@ from seaway_contracts.catalogue import (
     CREATE_NETWORK,
     DISCONNECT,
     DISCONNECT_HELD,
+    FORGET,
     GET_NETWORK,
     NAMES_BUCKET,
+    REGISTER,
     REMOVE_NETWORK,
 )
 from seaway_contracts.commands import ContainerId
@@ -32,13 +34,13 @@ from seaway_contracts.networks import (
     NetworkRef,
     Pool,
 )
-from seaway_contracts.records import RegisteredContainer
+from seaway_contracts.records import ForgetContainer, RegisterContainer, RegisteredContainer
 from seaway_kit.tasks import Tasks
 from seaway_metadata.kinds.containers import NAMES
 from seaway_metadata.kinds.networks import bound
 from seaway_metadata.service import Metadata, running
 from seaway_metadata.settings import MetadataSettings
-from seaway_testing.builders import container_id, spec
+from seaway_testing.builders import container_id, networking, spec
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
 
@@ -88,6 +90,51 @@ def test_a_network_is_bound_to_a_node(nodes: tuple[str, ...], age_s: int, used: 
     after = bound(network, "n2", now, used=used)
     assert after.nodes == then
     assert (after.bound_ns, after.version) == ((now, 2) if then != nodes else (network.bound_ns, 1))
+
+
+async def home_of(bus: Bus) -> tuple[str, str]:
+    """The node of `web`, and the container for which it was bound to that."""
+    network = (await bus.call(GET_NETWORK, NetworkRef(ref="web"))).network
+    return network.nodes[0], network.bound_for
+
+
+async def test_a_network_moves_with_the_new_container_that_a_node_has_refused(node: NetworkNode, fake_bus: Bus) -> None:
+    other = await NetworkNode(fake_bus, "n2").serve()
+    await node.register(1, "web")
+    assert await home_of(fake_bus) == ("n1", container_id(1))
+    await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), name="box1"))
+    await other.register(1, "web")
+    assert await home_of(fake_bus) == ("n2", container_id(1))
+
+
+@pytest.mark.parametrize("failure", ["forgotten", "a taken name"])
+async def test_a_network_is_free_again_if_the_container_for_which_it_was_bound_is_not_made(
+    node: NetworkNode, fake_bus: Bus, failure: str
+) -> None:
+    other = await NetworkNode(fake_bus, "n2").serve()
+    if failure == "forgotten":
+        await node.register(1, "web")
+        await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), name="box1"))
+    else:
+        await node.register(2)
+        taken = spec(1, name="box2", network=networking(endpoints=(EndpointSpec(network="web"),)))
+        with pytest.raises(SeawayError):
+            await fake_bus.call(REGISTER, RegisterContainer(spec=taken, node="n1"))
+    await other.register(3, "web")
+    assert await home_of(fake_bus) == ("n2", container_id(3))
+
+
+@pytest.mark.parametrize("use", ["another container", "its node was not asked"])
+async def test_a_network_that_may_be_used_stays_bound(node: NetworkNode, fake_bus: Bus, use: str) -> None:
+    other = await NetworkNode(fake_bus, "n2").serve()
+    await node.register(1, "web")
+    if use == "another container":
+        await node.register(2, "web")
+    unheard = use != "another container"
+    await fake_bus.call(FORGET, ForgetContainer(id=container_id(1), name="box1", unheard=unheard))
+    with pytest.raises(SeawayError) as caught:
+        await other.register(3, "web")
+    assert caught.value.reason is Reason.OTHER_NODE
 
 
 async def test_of_two_connects_by_one_address_the_refused_one_frees_nothing(

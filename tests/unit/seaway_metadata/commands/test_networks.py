@@ -393,6 +393,7 @@ async def test_a_network_that_was_removed_while_its_node_was_away(
     await node.make(1, "web")
     record = metadata._nodes._table.records["n1"]
     metadata._nodes._table.records.put(record.model_copy(update={"state": "down"}))
+    metadata._nodes._table.up.discard("n1")
     await fake_bus.call(REMOVE_NETWORK, NetworkRef(ref="web"))
     assert await listed(fake_bus) == [] and node.removed == []
     assert (await create(fake_bus, "again", "10.1.0.0/24")).name == "again", "its subnet is free"

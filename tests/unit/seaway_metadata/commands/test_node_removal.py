@@ -111,6 +111,8 @@ async def test_with_force_records_names_and_the_node_go(
 
 async def test_its_events_say_what_is_gone(metadata: Metadata, fake_bus: Bus, fake_server: FakeServer) -> None:
     await with_containers(metadata, fake_bus)
+    agent = metadata._nodes.record("n2")
+    assert agent is not None
     await fake_bus.call(REMOVE_NODE, RemoveNode(node="n2", force=True))
     await until(lambda: len(events(fake_server, "remove", "destroy")) == 2)
     gone = {event.envelope.subject_id: event for event in events(fake_server, "destroy")}
@@ -123,7 +125,7 @@ async def test_its_events_say_what_is_gone(metadata: Metadata, fake_bus: Bus, fa
     assert body.spec is None
     (left,) = events(fake_server, "remove")
     assert (left.envelope.noun, left.envelope.node, left.envelope.subject_id) == ("node", "n2", "n2")
-    assert left.body() == NodeEvent(node="n2", attributes={"name": "n2"})
+    assert left.body() == NodeEvent(node="n2", epoch=agent.beat.epoch, attributes={"name": "n2"})
 
 
 async def test_a_beat_in_the_next_moment_brings_it_back_not(

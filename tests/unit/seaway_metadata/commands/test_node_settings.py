@@ -21,7 +21,7 @@ from seaway_contracts.catalogue import (
     UPDATE_NODE,
 )
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.node_settings import NodeSettings, NodeUpdated, Reserved, ToNodes, UpdateNode
+from seaway_contracts.node_settings import NodeSettings, NodeUpdated, Reserved, ReservedChange, ToNodes, UpdateNode
 from seaway_contracts.nodes import NodeFacts, NodeRecord, RemoveNode
 from seaway_kit.tasks import Tasks
 from seaway_metadata.service import Metadata, running
@@ -78,7 +78,7 @@ async def test_settings_are_listed_and_published_by_each_copy(
 ) -> None:
     await joined(metadata, fake_bus)
     assert (await listed(metadata)).settings == NodeSettings(node="n1")
-    settings = await update(fake_bus, labels={"disk": "ssd"}, reserved=Reserved(memory=GIB))
+    settings = await update(fake_bus, labels={"disk": "ssd"}, reserved=ReservedChange(memory=GIB))
     settings = await update(fake_bus, availability="drain")
     assert (settings.labels, settings.availability) == ({"disk": "ssd"}, "drain")
     assert (settings.reserved, settings.version) == (Reserved(memory=GIB), 2)
@@ -153,9 +153,9 @@ async def test_a_node_of_the_same_name_begins_without_settings(
         ({"labels": {"a": "x"}, "removed_labels": ("a",)}, Code.BAD_REQUEST, "can't be set and removed at once"),
         ({"labels": {f"k{n}": "" for n in range(129)}}, Code.BAD_REQUEST, "would have 129 labels: it may have 128"),
         ({"removed_labels": ("zone",)}, Code.CONFLICT, "label 'zone' is given by the agent of node n1"),
-        ({"reserved": Reserved(memory=-1)}, Code.BAD_REQUEST, "a reserved share can't be negative"),
-        ({"reserved": Reserved(memory=9 * GIB)}, Code.BAD_REQUEST, "node n1 has less memory than is to be reserved"),
-        ({"reserved": Reserved(nano_cpus=5 * 10**9)}, Code.BAD_REQUEST, "node n1 has less CPUs than"),
+        ({"reserved": ReservedChange(memory=-1)}, Code.BAD_REQUEST, "a reserved share can't be negative"),
+        ({"reserved": ReservedChange(memory=9 * GIB)}, Code.BAD_REQUEST, "node n1 can't keep 9663676416 bytes free"),
+        ({"reserved": ReservedChange(nano_cpus=5 * 10**9)}, Code.BAD_REQUEST, "node n1 can't keep 5 or more CPUs free"),
     ],
 )
 async def test_a_bad_change_leaves_nothing(
@@ -185,8 +185,8 @@ async def test_an_agent_is_told_of_its_settings_and_asks_for_them(metadata: Meta
     await fake_bus.on_message(TO_NODES, told.append)
     await joined(metadata, fake_bus)
     assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).settings == NodeSettings(node="n1")
-    settings = await update(fake_bus, reserved=Reserved(memory=GIB))
-    await until(lambda: [one.changed and one.changed.node for one in told] == ["n1"])
+    settings = await update(fake_bus, reserved=ReservedChange(memory=GIB))
+    await until(lambda: [one.changed.node for one in told if one.changed] == ["n1"])
     assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).settings == settings
 
 
@@ -198,9 +198,29 @@ async def test_all_agents_are_told_a_longer_interval_as_nodes_join(metadata: Met
     await until(lambda: len(metadata._nodes.all_up()) == 101)
     await metadata._node_configs.publish_changes()
     await metadata._node_configs.publish_changes()
-    await until(lambda: told)
-    assert [one.beat_interval_ns for one in told] == [2_500_000_000]
+    await until(lambda: told and told[-1].beat_interval_ns)
+    assert [one.beat_interval_ns for one in told if one.beat_interval_ns] == [2_500_000_000]
     assert (await fake_bus.call(NODE_CONFIG, Empty(), node="n1")).to_nodes.beat_interval_ns == 2_500_000_000
+
+
+async def test_the_rest_of_a_share_stays(metadata: Metadata, fake_bus: Bus) -> None:
+    await joined(metadata, fake_bus)
+    await update(fake_bus, reserved=ReservedChange(memory=GIB))
+    settings = await update(fake_bus, reserved=ReservedChange(nano_cpus=10**9))
+    assert settings.reserved == Reserved(memory=GIB, nano_cpus=10**9)
+    settings = await update(fake_bus, reserved=ReservedChange(memory=0))
+    assert settings.reserved == Reserved(nano_cpus=10**9)
+
+
+async def test_a_copy_publishes_at_its_start_what_all_agents_must_know(metadata: Metadata, fake_bus: Bus) -> None:
+    """The number of nodes may have fallen since its last life: agents would keep a long interval."""
+    told: list[ToNodes] = []
+    await fake_bus.on_message(TO_NODES, told.append)
+    await metadata._node_configs.publish_changes()
+    await until(lambda: told == [ToNodes()])
+    await metadata._node_configs.publish_changes()
+    await fake_bus.transport.flush()
+    assert told == [ToNodes()]
 
 
 async def test_a_listed_node_has_its_facts_though_its_beats_have_none(metadata: Metadata, fake_bus: Bus) -> None:

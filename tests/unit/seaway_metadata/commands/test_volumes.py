@@ -54,8 +54,9 @@ async def other(fake_server: FakeServer, tmp_path: Path, node: VolumeNode) -> As
 
 async def down(metadata: Metadata, node: VolumeNode) -> None:
     """A node that stops: it answers nothing, and metadata knows it."""
-    records = metadata._nodes._table.records
-    records.put(records[node.name].model_copy(update={"state": "down"}))
+    table = metadata._nodes._table
+    table.records.put(table.records[node.name].model_copy(update={"state": "down"}))
+    table.up.discard(node.name)
     node.refusal = unavailable("the node is down")
 
 

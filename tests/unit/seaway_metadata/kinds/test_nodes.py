@@ -18,10 +18,16 @@ class Watch:
         for record in stored or []:
             self.table.records.put(record)
         self.table.begin(self.clock.monotonic())
+        self.check()
+
+    def check(self) -> None:
+        """What is counted is what the records say."""
+        assert self.table.up == {record.node for record in self.table.records if record.state == "up"}
 
     def beat(self, node: str = "n1", **changes: object) -> str | None:
         one = beat(node, time_ns=self.clock.now_ns(), **changes)
         change = self.table.beat(one, self.clock.monotonic(), self.clock.now_ns())
+        self.check()
         return change.action if change else None
 
     def wait(self, seconds: float) -> list[NodeChange]:
@@ -29,6 +35,7 @@ class Watch:
         for _ in range(int(seconds * 2)):
             self.clock.advance(0.5)
             changes += self.table.tick(self.clock.monotonic(), self.clock.now_ns())
+            self.check()
         return changes
 
 
@@ -63,6 +70,14 @@ def test_a_node_that_leaves_before_it_came_is_none() -> None:
     assert watch.beat(leaving=True) is None
     assert len(watch.table.records) == 0
     assert watch.beat() == "join"
+
+
+def test_a_node_that_is_removed_is_not_up() -> None:
+    watch = Watch()
+    watch.beat()
+    watch.table.remove("n1")
+    watch.check()
+    assert not watch.table.up
 
 
 def test_patience_follows_the_interval() -> None:

@@ -175,4 +175,4 @@ def test_a_page_is_made_once_until_something_changes() -> None:
     assert len(ContainerList.model_validate_json(index.page("", ROOM)).containers) == 2
     for number in range(100):
         index.page(f"{number}-x", ROOM)
-    assert len(index._pages) == 8
+    assert len(index._pages) == 64

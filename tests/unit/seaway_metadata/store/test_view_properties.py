@@ -174,6 +174,13 @@ class Cluster(RuleBasedStateMachine):
                 assert copy.view.index.find(record.id) is record
                 assert _found(copy.view, record.spec.name) == record.spec.name
 
+    @invariant()
+    def each_record_is_counted_for_its_node(self) -> None:
+        for copy in self.copies:
+            shown = {record.id for record in copy.view.index}
+            assert copy.view.keys_of_node("n1") == shown
+            assert {record.id for record in copy.view.of_node("n1")} == {record.id for record in copy.view.all()}
+
     def teardown(self) -> None:
         """Each copy asks the node: then it shows what is, whatever it had heard."""
         for copy in self.copies:
