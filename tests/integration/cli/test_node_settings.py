@@ -26,7 +26,9 @@ async def with_node(suite: "TinySuite", api: Bus) -> None:
     added = suite.seaway("node", "add", "n2")
     assert added.returncode == 0, added.stderr
     async with bus_of(suite, "agent.n2") as agent:
-        await agent.publish(catalogue.BEAT, beat("n2", interval_ns=60 * 10**9, facts=NodeFacts(labels={"zone": "a"})), node="n2")
+        await agent.publish(
+            catalogue.BEAT, beat("n2", interval_ns=60 * 10**9, facts=NodeFacts(labels={"zone": "a"})), node="n2"
+        )
 
         async def nodes() -> list[str]:
             return [record.node for record in (await api.call(catalogue.LIST_NODES, Empty())).nodes]
