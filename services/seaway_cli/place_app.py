@@ -24,7 +24,10 @@ def place(
     cpu_period: Annotated[int, typer.Option(help="microseconds")] = 0,
     cpu_quota: Annotated[int, typer.Option(help="microseconds in each period")] = 0,
     gpus: Annotated[str, typer.Option(help="all, a number, or device=ID")] = "",
-    publish: Annotated[Texts, typer.Option("--publish", "-p", help="[[IP:]HOST:]CONTAINER[/PROTOCOL]")] = None,
+    publish: Annotated[
+        Texts,
+        typer.Option("--publish", "-p", help="HOST:CONTAINER, as for `docker run`"),
+    ] = None,
     volume: Annotated[Texts, typer.Option("--volume", "-v", help="NAME:PATH")] = None,
     mount: Annotated[Texts, typer.Option(help="type=volume,source=NAME,target=PATH")] = None,
     volumes_from: Annotated[Texts, typer.Option(help="a container")] = None,
@@ -37,7 +40,7 @@ def place(
 ) -> None:
     """Explain where `docker run` with these options would place a container. Exit code 1: no node fits."""
     from seaway_cli import placing
-    from seaway_cli.place_view import print_explanation
+    from seaway_cli.place_view import explanation_text
 
     if not dry_run:
         raise usage("`seaway place` only explains: add --dry-run; `docker run` places containers")
@@ -60,9 +63,6 @@ def place(
         runtime=runtime,
     )
     found = placing.explain(layout_of(root, run), options)
-    if as_json:
-        print(found.model_dump_json())
-    else:
-        print_explanation(found)
+    print(found.model_dump_json() if as_json else explanation_text(found))
     if found.refusal:
         raise CliError(found.refusal)

@@ -1,12 +1,12 @@
-"""The explanation of a placement as `seaway place` shows it."""
+"""The explanation of a placement as `seaway place` shows it. Pure."""
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import Final
 
 from seaway_contracts.placement import NodeVerdict, PlacementExplanation
 
-_UNMET = {
+_TITLES: Final = ("RANK", "NODE", "FULL", "RUNNING", "CONTAINERS", "FILTER", "WHY")
+_NUMBERS: Final = ("RANK", "FULL", "RUNNING", "CONTAINERS")
+_UNMET: Final = {
     "constraint": "does not meet the wished constraints",
     "affinity": "does not meet the wished affinities",
     "host port": "a host port is taken",
@@ -15,22 +15,22 @@ _UNMET = {
 }
 
 
-def print_explanation(found: PlacementExplanation, console: Console | None = None) -> None:
-    """Print a table with a line for each node, and the node that is chosen, if there is one."""
-    console = console or Console(soft_wrap=True, highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("RANK", "NODE", "FULL", "RUNNING", "CONTAINERS", "FILTER"):
-        table.add_column(
-            title, no_wrap=True, justify="left" if title in ("NODE", "FILTER") else "right", min_width=len(title)
-        )
-    table.add_column("WHY", overflow="fold", min_width=len("WHY"))
-    for verdict in found.verdicts:
-        table.add_row(*map(escape, _row(verdict)))
-    console.print(table)
+def explanation_text(found: PlacementExplanation) -> str:
+    """A table with a line for each node, and the node that is chosen, if there is one."""
+    rows = [_TITLES, *map(_row, found.verdicts)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if title in _NUMBERS else cell.ljust(width)
+            for title, cell, width in zip(_TITLES, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
     if found.left_out:
-        console.print(f"… and {found.left_out} more nodes")
+        lines.append(f"… and {found.left_out} more nodes")
     if found.node:
-        console.print(escape(f"{found.node} is chosen, by the strategy {found.strategy}."))
+        lines.append(f"{found.node} is chosen, by the strategy {found.strategy}.")
+    return "\n".join(lines)
 
 
 def _row(verdict: NodeVerdict) -> tuple[str, ...]:

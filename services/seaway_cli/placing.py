@@ -57,7 +57,7 @@ def explain(layout: Layout, options: RunOptions) -> PlacementExplanation:
 
 
 def place_request(options: RunOptions) -> PlaceRequest:
-    """What the scheduler is asked, without the node that networks and volumes require. Raises CliError. Pure."""
+    """What the scheduler is asked, without the node that networks and volumes require. Raises CliError."""
     labels = run_options.labels(options.labels)
     try:
         asked = placement(options.env, labels)

@@ -1,15 +1,13 @@
 """`seaway place`: what is read of `docker run`'s options, and what is shown."""
 
-import io
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from seaway_cli import run_options
 from seaway_cli.errors import CliError
 from seaway_cli.main import main
-from seaway_cli.place_view import print_explanation
+from seaway_cli.place_view import explanation_text
 from seaway_cli.placing import RunOptions, place_request
 from seaway_contracts.placement import Condition, NodeVerdict, PlacementExplanation
 from seaway_testing.builders import GIB
@@ -111,17 +109,18 @@ def test_what_cannot_be_read(options: dict[str, Any], sentence: str) -> None:
 def test_it_only_explains(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["place", "busybox"]) == 2
     assert "add --dry-run" in capsys.readouterr().err
+    assert main(["place", "--help"]) == 0
+    assert "--dry-run" in capsys.readouterr().out
 
 
 def test_the_table_has_a_line_for_each_node() -> None:
-    out = io.StringIO()
     verdicts = (
         NodeVerdict(node="n2", rank=1, full=0.25, running=3, containers=4, has_image=True),
         NodeVerdict(node="n1", rank=2, running=9, containers=9, unmet=("host port", "heard")),
         NodeVerdict(node="n3", filter="constraint", reason="constraint node==/n[12]/ not met"),
     )
-    print_explanation(PlacementExplanation(node="n2", verdicts=verdicts, left_out=7), Console(file=out, width=200))
-    assert [" ".join(line.split()) for line in out.getvalue().splitlines()] == [
+    text = explanation_text(PlacementExplanation(node="n2", verdicts=verdicts, left_out=7))
+    assert [" ".join(line.split()) for line in text.splitlines()] == [
         "RANK NODE FULL RUNNING CONTAINERS FILTER WHY",
         "1 n2 25% 3 4 - has a container of the image",
         "2 n1 0% 9 9 - a host port is taken, has not been heard since the scheduler began",
