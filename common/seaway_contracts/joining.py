@@ -17,6 +17,7 @@ MOST_USES: Final = 1000
 MOST_TTL_S: Final = 365 * 86_400
 _TOKEN: Final = re.compile(rf"{PREFIX}-([0-9a-f]{{12}})-([0-9a-f]{{32}})-([A-Za-z0-9_-]{{1,128}})")
 _ID: Final = re.compile(r"[0-9a-f]{12}")
+_SECRET: Final = re.compile(r"[0-9a-f]{32}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _KEY: Final = re.compile(r"U[A-Z2-7]{55}")
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?")
@@ -116,7 +117,6 @@ class AdmitNode(Payload):
     secret: str
     node: str
     public_key: str
-    version: str = ""
 
 
 class NodeIdentity(Payload):
@@ -178,7 +178,12 @@ def check_labels(labels: dict[str, str]) -> None:
 
 
 def check_admit(request: AdmitNode) -> None:
-    """Raise SeawayError (BAD_REQUEST) for a name that no node may have, or what is no public key."""
+    """Raise SeawayError (BAD_REQUEST) for a name that no node may have, a malformed token or public key.
+
+    The request comes from a stranger: nothing of a malformed token is repeated, logged or published.
+    """
+    if not is_token_id(request.token) or not _SECRET.fullmatch(request.secret):
+        raise bad_request("the token is malformed: give it as `seaway token create` printed it")
     try:
         check_node(request.node)
     except ValueError as error:

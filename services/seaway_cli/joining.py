@@ -53,9 +53,7 @@ def join(options: JoinOptions) -> str:
         )
     had_root = options.layout.root.exists()
     seed, is_new = _seed(options.layout)
-    request = AdmitNode(
-        token=token.id, secret=token.secret, node=node, public_key=node_keys.public_key(seed), version=VERSION
-    )
+    request = AdmitNode(token=token.id, secret=token.secret, node=node, public_key=node_keys.public_key(seed))
     try:
         admitted = _admit(options, token, request)
     except CliError:

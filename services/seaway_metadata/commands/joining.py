@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -11,6 +12,7 @@ from seaway_bus.outbox import Outbox
 from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
+from seaway_contracts.channels import EventChannel
 from seaway_contracts.errors import Code, SeawayError, bad_request, conflict, not_found, unavailable
 from seaway_contracts.joining import (
     AdmitNode,
@@ -35,11 +37,15 @@ log = logging.getLogger(__name__)
 _S: Final = 10**9
 _NEW_NS: Final = 600 * _S
 _REFUSED_A_MINUTE: Final = 60
+_RELOADS_A_MINUTE: Final = 20
+"""For each node that repeats its request. `seaway join` repeats it about every 5 s."""
 _SENTENCES: Final = {
     "unknown": "this cluster has no such token, or it was removed: `seaway token create` makes one",
     "expired": "the token has expired: `seaway token create` makes a new one",
     "used": "the token was used as often as it may be, or by another machine of this name: "
     "`seaway token create` makes a new one",
+    "key": "this machine's key is another node's already: give the name with which it was to join before (--node), or "
+    "another --root",
 }
 
 
@@ -64,7 +70,8 @@ class Joining:
         self._outbox = outbox
         self._reload = reload
         self._now_ns = now_ns
-        self._told_refusals = RefusalBudget(_REFUSED_A_MINUTE)
+        self._refusals = Budget(_REFUSED_A_MINUTE)
+        self._reloads = Budget(_RELOADS_A_MINUTE)
 
     async def serve(self) -> None:
         """Begin to answer."""
@@ -121,8 +128,8 @@ class Joining:
     async def admit(self, request: AdmitNode, command: Command) -> AdmittedNode:
         """Exchange a token for an identity; the same request again has the same outcome and costs no use.
 
-        Raises SeawayError: BAD_REQUEST; FORBIDDEN for a token that doesn't admit anybody; CONFLICT for a name that
-        another node has.
+        Raises SeawayError: BAD_REQUEST; FORBIDDEN for a token that doesn't admit anybody; CONFLICT for a name or a key
+        that another node has.
         """
         _check(request)
         try:
@@ -133,23 +140,40 @@ class Joining:
     async def _admit(self, request: AdmitNode, command: Command) -> AdmittedNode:
         token, why = await self._tokens.use(request, self._now_ns())
         if why or token is None:
-            raise self._refused(request, command, why, SeawayError(Code.FORBIDDEN, _SENTENCES[why]))
+            raise self._refused(request, command, why)
         known = await self._identities.get(request.node)
-        identity = None
-        if known is not None or not self._known(request.node):
-            identity = await self._identities.add(_identity(request, token, self._now_ns()))
-        if identity is None:
+        identity, why = (known, _same(known, request)) if known else await self._bind(request, token)
+        if why or identity is None:
             await self._tokens.give_back(request)
-            taken = conflict(
-                f"the cluster has a node {request.node} already: give this one another name (--node), or remove "
-                f"that one first (`seaway node rm {request.node}`)"
-            )
-            raise self._refused(request, command, "name", taken)
+            raise self._refused(request, command, why)
+        if identity.token != token.id:  # it had joined by another token
+            await self._tokens.give_back(request)
         if known is None:
             self._tell_admitted(identity, command)
-        if self._now_ns() - identity.since_ns < _NEW_NS:  # a server may need a second reload for a new account
-            self._reload()
+        self._reload_for(identity, is_new=known is None)
         return AdmittedNode(identity=identity, time_ns=self._now_ns(), version=VERSION)
+
+    async def _bind(self, request: AdmitNode, token: JoinToken) -> tuple[NodeIdentity | None, str]:
+        """The new identity; or why there is none (a key of `_SENTENCES`, or `name`), and then it leaves none."""
+        if self._known(request.node):
+            return None, "name"
+        identity = await self._identities.add(_identity(request, token, self._now_ns()))
+        if identity is None:
+            return None, "name"
+        why = ""
+        if request.node not in {one.node for one in await self._identities.all()}:
+            why = "key"
+        elif not await self._tokens.has_used(request):
+            why = "used"
+        if why:
+            await self._identities.remove(request.node)
+        return identity, why
+
+    def _reload_for(self, identity: NodeIdentity, *, is_new: bool) -> None:
+        """A server may need a second reload for a new account; a node that asks for ever gets no reload for each."""
+        now_ns = self._now_ns()
+        if is_new or (now_ns - identity.since_ns < _NEW_NS and self._reloads.take(now_ns, identity.node)):
+            self._reload()
 
     async def revoke(self, node: str) -> bool:
         """Take a node's identity back, as the node is removed; whether it had one. Raises SeawayError."""
@@ -157,7 +181,7 @@ class Joining:
             identity = await self._identities.get(node)
             if identity is None:
                 return False
-            await self._tokens.burn(identity.token, node)
+            await self._tokens.burn(node)
             await self._identities.remove(node)
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
@@ -180,48 +204,65 @@ class Joining:
     def _tell_admitted(self, identity: NodeIdentity, command: Command) -> None:
         log.info("node %s was admitted by the token %s", identity.node, identity.token)
         attributes = {"name": identity.node, "token": identity.token}
-        self._tell("admit", identity.node, identity.node, "", attributes, command)
+        event_id = f"node-{identity.node}-admit-{identity.since_ns}"
+        self._tell(
+            catalogue.NODE_ADMIT, event_id, identity.node, NodeEvent(node=identity.node, attributes=attributes), command
+        )
 
-    def _refused(self, request: AdmitNode, command: Command, why: str, error: SeawayError) -> SeawayError:
-        """The error, which is told as an event too. Nobody can fill the stream's space with these."""
-        log.warning("node %s was refused (token %s): %s", request.node, request.token[:12], error.message)
-        if self._told_refusals.take(self._now_ns()):
-            attributes = {"name": request.node, "token": request.token[:12]}
-            self._tell("refuse", CLUSTER, request.node, why, attributes, command)
+    def _refused(self, request: AdmitNode, command: Command, why: str) -> SeawayError:
+        """The error. An event is published too, but not so many that they fill the stream."""
+        error = _refusal(request, why)
+        log.warning("node %s was refused (token %s): %s", request.node, request.token, error.message)
+        if self._refusals.take(self._now_ns()):
+            body = NodeEvent(node=request.node, reason=why, attributes={"name": request.node, "token": request.token})
+            self._tell(catalogue.NODE_REFUSE, f"node-{request.node}-refuse-{command.id}", CLUSTER, body, command)
         return error
 
     def _tell(
-        self, action: str, node: str, subject: str, reason: str, attributes: dict[str, str], command: Command
+        self, channel: EventChannel[NodeEvent], event_id: str, node: str, body: NodeEvent, command: Command
     ) -> None:
-        channel = {"admit": catalogue.NODE_ADMIT, "refuse": catalogue.NODE_REFUSE}[action]
+        """Without an actor: whoever wants to join could claim to be anybody."""
         envelope = Envelope(
-            id=f"node-{subject}-{action}-{command.id}",
+            id=event_id,
             node=node,
             noun=channel.noun,
             action=channel.action,
-            subject_id=subject,
+            subject_id=body.node,
             time_ns=self._now_ns(),
             cause=command.id,
-            actor=command.actor,
         )
-        self._outbox.tell(channel, envelope, NodeEvent(node=subject, reason=reason, attributes=attributes))
+        self._outbox.tell(channel, envelope, body)
 
 
-class RefusalBudget:
-    """How many refusals are told as events: so many a minute, the rest are logged alone."""
+class Budget:
+    """So many a minute for each key."""
 
     def __init__(self, a_minute: int) -> None:
         self._a_minute = a_minute
         self._minute = 0
-        self._left = a_minute
+        self._taken: Counter[str] = Counter()
 
-    def take(self, now_ns: int) -> bool:
-        """Whether one more may be told now."""
+    def take(self, now_ns: int, key: str = "") -> bool:
+        """Whether one more is within the budget now; it counts then."""
         minute = now_ns // (60 * _S)
         if minute != self._minute:
-            self._minute, self._left = minute, self._a_minute
-        self._left -= 1
-        return self._left >= 0
+            self._minute = minute
+            self._taken.clear()
+        self._taken[key] += 1
+        return self._taken[key] <= self._a_minute
+
+
+def _same(known: NodeIdentity, request: AdmitNode) -> str:
+    return "" if known.public_key == request.public_key else "name"
+
+
+def _refusal(request: AdmitNode, why: str) -> SeawayError:
+    if why == "name":
+        return conflict(
+            f"the cluster has a node {request.node} already: give this one another name (--node), or remove "
+            f"that one first (`seaway node rm {request.node}`)"
+        )
+    return conflict(_SENTENCES[why]) if why == "key" else SeawayError(Code.FORBIDDEN, _SENTENCES[why])
 
 
 def _check(request: AdmitNode) -> None:

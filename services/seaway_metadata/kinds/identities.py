@@ -72,8 +72,18 @@ class Tokens:
             if less is token or await self._update(less, found.revision):
                 return
 
-    async def burn(self, identifier: str, node: str) -> None:
-        """Keep a removed node from joining once more by the use that it has had."""
+    async def has_used(self, request: AdmitNode) -> bool:
+        """Whether the use is still counted: neither the token nor the node was removed meanwhile."""
+        token = await self.get(request.token)
+        return token is not None and token.joined.get(request.node) == request.public_key
+
+    async def burn(self, node: str) -> None:
+        """Keep a removed node from joining again by any use of a token that it has had."""
+        for token in await self.all():
+            if node in token.joined:
+                await self._burn(token.id, node)
+
+    async def _burn(self, identifier: str, node: str) -> None:
         while (found := await self._bucket.get(identifier)) is not None:
             token = decode(JoinToken, found.value)
             if not token.joined.get(node) or await self._update(used(token, node, ""), found.revision):
@@ -99,9 +109,16 @@ class Identities:
         return decode(NodeIdentity, found.value) if found else None
 
     async def all(self) -> list[NodeIdentity]:
-        """All identities, by name."""
-        found = [decode(NodeIdentity, entry.value) async for entry in self._bucket.entries()]
-        return sorted(found, key=lambda one: one.node)
+        """All identities, by name.
+
+        A key is one node's: that which was stored first. A NATS server refuses its whole configuration where a key
+        stands twice.
+        """
+        entries = sorted([entry async for entry in self._bucket.entries()], key=lambda entry: entry.revision)
+        first: dict[str, NodeIdentity] = {}
+        for identity in (decode(NodeIdentity, entry.value) for entry in entries):
+            first.setdefault(identity.public_key, identity)
+        return sorted(first.values(), key=lambda one: one.node)
 
     async def add(self, identity: NodeIdentity) -> NodeIdentity | None:
         """Store an identity; None where that node has another key. The same key again is as stored."""
