@@ -71,8 +71,8 @@ def examine(node: Node) -> Iterator[Finding]:
     yield from servers
     if not any(finding.well for finding in servers):
         return
-    if not node.login.works():
-        yield Finding("login", False, f"NATS does not let {node.name} in: was it removed (`seaway node ls`)?")
+    if trouble := node.login.trouble():
+        yield Finding("login", False, f"{trouble}. Was the node removed (`seaway node ls` on the suite's machine)?")
         return
     yield Finding("login", True, f"NATS lets {node.name} in")
     try:

@@ -1,25 +1,27 @@
 """`seaway join`: makes this machine a node, by a token and a key pair that never leaves it."""
 
 import json
+import os
 import shlex
 import shutil
+import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from seaway_bus import node_keys
 from seaway_bus.ask_once import ask_once
-from seaway_cli import nats_server
 from seaway_cli.errors import CliError, usage
 from seaway_cli.layout import Layout
-from seaway_cli.nats_login import Login
+from seaway_cli.nats_login import Login, is_tls
 from seaway_cli.permissions import JOIN, agent_user
 from seaway_contracts.catalogue import ADMIT_NODE, CHECK_NODE
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.ids import check_node
 from seaway_contracts.joining import AdmitNode, AdmittedNode, TokenText, parse_token
 from seaway_contracts.version import VERSION
+from seaway_kit.addresses import is_loopback, join_address, nats_endpoints
 from seaway_kit.private_files import make_private_directory, write_private
 from seaway_kit.settings import default_node
 
@@ -36,28 +38,30 @@ class JoinOptions:
 
     layout: Layout
     url: str
-    token: str
+    token: str = field(repr=False)
     node: str | None = None
     ca: Path | None = None
+    insecure: bool = False
     wait_s: float = 60.0
 
 
+class _Refused(CliError):
+    """The cluster has said no: it has stored nothing of this machine."""
+
+
 def join(options: JoinOptions) -> str:
-    """Become a node; how to start its agent. Said again it goes on where it stopped. Raises CliError."""
+    """Become a node; how to start its agent. The same command again continues where it stopped. Raises CliError."""
     token, node = _checked(options)
-    nats_server.check_outside(options.url)
-    if not Login(options.url, JOIN, token.password, options.ca).works():
-        raise CliError(
-            f"the NATS server at {options.url} does not know this token: it is another cluster's, or the server has "
-            "TLS and --nats-ca is missing or wrong"
-        )
+    options = replace(options, url=_url(options))
+    if trouble := Login(options.url, JOIN, token.password, options.ca).trouble():
+        raise CliError(f"this token can't be used: {trouble}")
     had_root = options.layout.root.exists()
     seed, is_new = _seed(options.layout)
     request = AdmitNode(token=token.id, secret=token.secret, node=node, public_key=node_keys.public_key(seed))
     try:
         admitted = _admit(options, token, request)
-    except CliError:
-        if is_new:
+    except _Refused:
+        if is_new:  # else an attempt before this one may have been admitted, and its answer lost
             shutil.rmtree(options.layout.joined if had_root else options.layout.root, ignore_errors=True)
         raise
     _wait(options, token, request, seed)
@@ -83,9 +87,29 @@ def _checked(options: JoinOptions) -> tuple[TokenText, str]:
     return token, node
 
 
+def _url(options: JoinOptions) -> str:
+    """The servers' URL, with TLS asked for if there is a CA. Raises CliError for one that the token must not go to."""
+    try:
+        servers = nats_endpoints(options.url)
+    except ValueError as error:
+        raise usage(str(error)) from None
+    if options.ca is not None:
+        return ",".join(f"tls://{join_address(*server)}" for server in servers)
+    far = next((host for host, _ in servers if not is_loopback(host)), None)
+    if far is not None and not is_tls(options.url) and not options.insecure:
+        raise CliError(
+            f"the token would go to {far} unencrypted: give the CA that has signed the server's certificate "
+            "(--nats-ca FILE), or --insecure where nobody else can listen on the network"
+        )
+    return options.url
+
+
 def _seed(layout: Layout) -> tuple[str, bool]:
-    """The seed of this machine's key, and whether it was made now. Raises OSError."""
+    """The seed of this machine's key, and whether it was made now. Raises OSError; CliError for a bad directory."""
+    if layout.root.exists():
+        _check_private(layout.root, layout.root.stat())
     make_private_directory(layout.joined)
+    _check_private(layout.joined, layout.joined.lstat())
     file = layout.joined / "nkey"
     try:
         seed = file.read_text().strip()
@@ -99,6 +123,13 @@ def _seed(layout: Layout) -> tuple[str, bool]:
         return seed, True
 
 
+def _check_private(directory: Path, found: os.stat_result) -> None:
+    """Raise CliError for a directory in which another user could read or replace the key."""
+    writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or writable:
+        raise CliError(f"{directory} is no directory that only you can write to: choose another --root")
+
+
 def _admit(options: JoinOptions, token: TokenText, request: AdmitNode) -> AdmittedNode:
     try:
         return ask_once(ADMIT_NODE, request, url=options.url, user=JOIN, password=token.password, ca=options.ca)
@@ -107,8 +138,9 @@ def _admit(options: JoinOptions, token: TokenText, request: AdmitNode) -> Admitt
             raise CliError(
                 "the cluster took the request for one that is long past: set this machine's clock right"
             ) from None
-        refused = error.code in _REFUSED
-        raise CliError(f"{request.node} was refused: {error.message}" if refused else error.message) from None
+        if error.code in _REFUSED:
+            raise _Refused(f"{request.node} was refused: {error.message}") from None
+        raise CliError(error.message) from None
 
 
 def _wait(options: JoinOptions, token: TokenText, request: AdmitNode, seed: str) -> None:

@@ -200,6 +200,9 @@ def join(
     token: Annotated[str, typer.Option(help="from `seaway token create`", envvar="SEAWAY_TOKEN")],
     node: Annotated[str | None, typer.Option(help="the new node's name [the host's]")] = None,
     nats_ca: NatsCa = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="send the token to another machine without TLS, for all to read")
+    ] = False,
     wait: Annotated[float, typer.Option(min=0, help="seconds to wait until the NATS server lets the node in")] = 60.0,
     root: Root = ROOT,
     run: Run = RUN,
@@ -208,7 +211,7 @@ def join(
     from seaway_cli import joining
 
     layout = Layout(normal(root), normal(run))
-    print(joining.join(joining.JoinOptions(layout, nats, token, node, nats_ca, wait)))
+    print(joining.join(joining.JoinOptions(layout, nats, token, node, nats_ca, insecure, wait)))
 
 
 @app.command()

@@ -54,8 +54,8 @@ def remove(layout: Layout, node: str, *, force: bool) -> int:
         login = _login(status, user, nats_server.password(secret))
         secret.unlink()
         _shut_out(layout, login)
-    else:  # after an attempt that failed half-way
-        _reload(layout)
+    else:  # it has a key, or an attempt before this one failed half-way
+        _forget_key(layout, node)
     return removed
 
 
@@ -108,6 +108,19 @@ def _let_in(layout: Layout, status: dict[str, Any], node: str, password: str) ->
         _wait(deadline)
         if login.works():
             _reload(layout)
+
+
+def _forget_key(layout: Layout, node: str) -> None:
+    """Wait until metadata has taken the node's key out of the file, and have the server end its connections."""
+    deadline = time.monotonic() + _RELOAD_S
+    while node in nats_server.node_keys(layout.node_keys):
+        if time.monotonic() > deadline:
+            raise CliError(
+                f"the records of {node} are gone, but metadata has not removed its key from {layout.node_keys}: "
+                "see the suite's log/metadata.log, and give the same command again"
+            )
+        time.sleep(_POLL_S)
+    _reload(layout)
 
 
 def _shut_out(layout: Layout, login: Login) -> None:

@@ -20,7 +20,7 @@ from tests.integration.cli.bus_users import bus_of, foreign, hearing, nats_url
 from seaway_bus.bus import Bus
 from seaway_bus.node_keys import new_seed, public_key
 from seaway_bus.transport import NotConnected
-from seaway_cli import demo_image
+from seaway_cli import control, demo_image
 from seaway_cli.nats_login import Login
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
@@ -147,7 +147,7 @@ async def test_tokens_that_admit_nobody_leave_nothing(suite: "TinySuite", machin
             (removed, "n3", "n3 was refused: this cluster has no such token"),
             (spent, "n3", "n3 was refused: the token has expired"),
             (created(suite), "n2", "n2 was refused: the cluster has a node n2 already"),
-            (foreign_token, "n3", "does not know this token: it is another cluster's"),
+            (foreign_token, "n3", "this token can't be used: the NATS server at 127.0.0.1:"),
             ("secret", "n3", "this is no token"),
             (token, "all", "no node may be called 'all'"),
         ):
@@ -182,6 +182,48 @@ def test_tokens_of_a_cluster_without_a_suite_here(suite: "TinySuite", machine: M
     assert removed.stdout == f"The token {listed['id']} was removed. Nodes that joined by it stay: n2.\n"
     without = suite.with_places(["token", "ls", *there[:2]])
     assert (without.returncode, "--nats needs --nats-passwords" in without.stderr) == (2, True)
+
+
+async def test_a_removed_node_is_disconnected_also_where_its_name_is_given_anew(
+    suite: "TinySuite", machine: Machine, tmp_path: Path
+) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite, "--uses", "2")
+    assert machine.join(token, "--node", "n2").returncode == 0
+    agent = await machine.bus("n2")
+    assert suite.seaway("node", "rm", "n2").returncode == 0
+    await until(lambda: not agent.transport.connected)
+    other = Machine(tmp_path / "other", suite)
+    done = other.join(token, "--node", "n2")
+    assert done.returncode == 0, done.stderr
+    assert not agent.transport.connected
+    successor = await other.bus("n2")
+
+    def rekeyed() -> None:  # n2 with another key, in one reload
+        keys = json.loads((suite.root / "node_keys.json").read_text())
+        (suite.root / "node_keys.json").write_text(json.dumps(keys | {"n2": public_key(new_seed())}))
+        assert control.ask(suite.run / "control.sock", "reload") == {"reloaded": True}
+
+    rekeyed()
+    await until(lambda: not successor.transport.connected)
+    for bus in (agent, successor):
+        await bus.close()
+
+
+async def test_a_key_under_a_second_name_is_refused_and_ends_nothing(
+    suite: "TinySuite", machine: Machine, tmp_path: Path
+) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite, "--uses", "3")
+    assert machine.join(token, "--node", "n2").returncode == 0
+    seed = machine.seed
+    (machine.joined / "agent.toml").unlink()
+    second = machine.join(token, "--node", "n3")
+    assert (second.returncode, "n3 was refused: this machine's key is another node's" in second.stderr) == (1, True)
+    assert machine.seed == seed, "it is n2's still"
+    other = Machine(tmp_path / "other", suite)
+    assert other.join(token, "--node", "n4").returncode == 0
+    assert suite.seaway("node", "keys").stdout.count("\n") == 2
 
 
 def test_a_token_is_no_way_to_a_node_that_was_added(suite: "TinySuite", machine: Machine) -> None:

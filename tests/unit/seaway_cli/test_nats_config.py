@@ -38,7 +38,9 @@ def test_for_other_machines_with_tls() -> None:
 
 
 def test_each_user_is_in_its_own_account() -> None:
-    blocks = re.findall(r'^"(\S+)": {\n(?:jetstream: enabled\n)?users: \[\n(.*?)\n\]', config(Path("/x")), re.M | re.S)
+    blocks = re.findall(
+        r'^"(\S+)": {\n(?:jetstream: enabled\n|limits: [^\n]*\n)?users: \[\n(.*?)\n\]', config(Path("/x")), re.M | re.S
+    )
     users = {name: set(re.findall(r'"user": "(\S+)"', text)) for name, text in blocks}
     assert users == {"SEAWAY": set(USERS) - {"join"}, "JOIN": {"join"}, "n1": {"agent.n1"}, "n2": {"agent.n2"}}
     assert config(Path("/x")).count("jetstream: enabled") == 1
@@ -67,6 +69,26 @@ def test_keys_for_an_outside_server() -> None:
     for wrong in ("n2=", "n2=U", f"n2={KEY.lower()}", f"all={KEY}"):
         with pytest.raises(ValueError, match=r"no public nkey|is reserved"):
             outside([wrong])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sentence"),
+    [
+        (["n1", f"n1={KEY}"], "the node n1 is there twice"),
+        (["n1", "n1"], "the node n1 is there twice"),
+        (["n1", f"n2={KEY}", f"n3={KEY}"], f"the key {KEY} is there twice"),
+        (["n-1", "n_1"], "only in case, - and _.* SEAWAY_NATS_AGENT_N_1 is there twice"),
+        (["n1", "N1"], "SEAWAY_NATS_AGENT_N1 is there twice"),
+    ],
+)
+def test_no_two_nodes_of_an_outside_server_log_in_as_one(nodes: list[str], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence.replace(" SEAWAY", r" \$SEAWAY")):
+        outside(nodes)
+
+
+def test_machines_that_join_can_not_use_the_server_up() -> None:
+    limits = 'limits: {"max_connections": 256, "max_subscriptions": 16, "max_payload": 16384}'
+    assert f'"JOIN": {{\n{limits}\n' in config(Path("/x")) and config(Path("/x")).count("limits") == 1
 
 
 @needs_server
