@@ -22,7 +22,7 @@ _READY: Final = "is ready"
 
 
 class Host:
-    """What both kinds of hosts have. `root` lasts; `run` is emptied when the host is booted, as a tmpfs would be."""
+    """What both kinds of hosts have. `root` lasts; `run` is emptied at each boot, as a tmpfs would be."""
 
     def __init__(self, machine: Machine, directory: Path) -> None:
         self.machine, self.directory = machine, directory
@@ -32,6 +32,10 @@ class Host:
     def name(self) -> str:
         """Also the node's name."""
         return self.machine.name
+
+    def start(self) -> Callable[[], None]:
+        """Start what runs on it; the function that is returned waits until it is ready. Both raise LabError."""
+        raise NotImplementedError
 
     @property
     def address(self) -> str:
@@ -45,7 +49,7 @@ class Host:
         self.machine.boot(with_us=with_us)
 
     def _command(self, program: str, *words: str) -> list[str]:
-        """The kernel is all hosts' and isn't booted: each boot of a host has an id of its own."""
+        """All hosts share one kernel, which doesn't boot with them: so each boot of a host gets an id of its own."""
         own = ("--root", str(self.root), "--run", str(self.run), "--node", self.name)
         return ["env", f"SEAWAY_BOOT_ID={uuid.uuid4()}", str(_COMMANDS / program), *words, *own]
 
@@ -60,15 +64,16 @@ class Server(Host):
 
     @property
     def ca(self) -> Path:
-        """What has signed its certificate."""
+        """The CA that has signed its certificate."""
         return self.directory / "ca.pem"
 
-    def start(self) -> None:
-        """Start the suite; returns when it is ready. Raises LabError."""
+    def start(self) -> Callable[[], None]:
+        """Start the suite. It is ready when this returns."""
         if not self.ca.exists():
             certificates.make(self.directory, self.address)
         files = [f"--tls{name}={self.directory / file}" for name, file in _TLS_FILES]
         self.machine.run(*self._command("seaway", "up", "--detach", "--listen", self.address, *files))
+        return lambda: None
 
     def invite(self, nodes: int) -> list[str]:
         """Make a token for so many nodes; the words `seaway join …` by which they join. Raises LabError."""
@@ -82,7 +87,7 @@ class Node(Host):
 
     @property
     def log(self) -> Path:
-        """What its agents have said."""
+        """The output of its agents."""
         return self.directory / "agent.log"
 
     def join(self, server: Server, invitation: Sequence[str]) -> None:
@@ -91,7 +96,7 @@ class Node(Host):
         self.machine.run(*self._command(*invitation, "--nats-ca", str(ca)))
 
     def start(self) -> Callable[[], None]:
-        """Start the agent; what it returns waits until the agent is ready, and raises LabError if it isn't."""
+        """Start the agent."""
         before = self.log.stat().st_size if self.log.exists() else 0
         words = self._command("seaway-agent", "--config", str(self.root / "join" / "agent.toml"))
         agent = self.machine.start(words, self.log)

@@ -188,13 +188,12 @@ async def test_a_removed_node_is_disconnected_also_where_its_name_is_given_anew(
     suite: "TinySuite", machine: Machine, tmp_path: Path
 ) -> None:
     assert suite.up("--node", "n1").returncode == 0
-    token = created(suite, "--uses", "2")
-    assert machine.join(token, "--node", "n2").returncode == 0
+    assert machine.join(created(suite), "--node", "n2").returncode == 0
     agent = await machine.bus("n2")
     assert suite.seaway("node", "rm", "n2").returncode == 0
     await until(lambda: not agent.transport.connected)
     other = Machine(tmp_path / "other", suite)
-    done = other.join(token, "--node", "n2")
+    done = other.join(created(suite), "--node", "n2")
     assert done.returncode == 0, done.stderr
     assert not agent.transport.connected
     successor = await other.bus("n2")
