@@ -66,7 +66,7 @@ class Login:
         return False
 
     def _said(self, host: str, port: int, secure: ssl.SSLContext | None, words: str) -> bytes:
-        """The server's first line after the login that tells something; a message's headers rather than its head.
+        """The server's first line after the login, without INFO and the first line of a message with headers.
 
         The login is sent after the server's certificate was checked, where TLS is asked for by either side. Raises
         OSError, ValueError.

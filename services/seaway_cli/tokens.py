@@ -36,7 +36,7 @@ class Cluster:
 
     @classmethod
     def of(cls, layout: Layout) -> "Cluster":
-        """That of the suite that runs here. Raises CliError where none does, or its NATS server has no users."""
+        """The cluster of the suite that runs here. Raises CliError where none runs, or its NATS server has no users."""
         suite.identify(layout)
         status: dict[str, Any] = commands.status(layout.run)
         if not status["passwords"]:
@@ -59,13 +59,16 @@ class Cluster:
 
 
 def create(cluster: Cluster, ttl: str, uses: int, labels: Iterable[str]) -> str:
-    """Make a token; it, and how to use it. Raises CliError."""
+    """Make a token; return text with the command to use it by. Raises CliError."""
     given = parse_labels(labels)
     token = TokenText(secrets.token_hex(6), secrets.token_hex(16), cluster.password(JOIN))
     try:
         parse_token(str(token))
     except ValueError:
-        raise CliError(f"the password of the NATS user {JOIN} has characters beside A-Z a-z 0-9 _ -") from None
+        raise CliError(
+            f"the password of the NATS user {JOIN} may only have the characters A-Z a-z 0-9 _ - in a token: "
+            "change it at the server"
+        ) from None
     request = CreateToken(id=token.id, hash=hash_of(token.secret), ttl_s=parse_ttl(ttl), uses=uses, labels=given)
     made = cluster.ask(CREATE_TOKEN, request)
     return _how_to_join(cluster, token, made)

@@ -1,4 +1,4 @@
-"""Serves what makes machines nodes: tokens, and their exchange for an identity of the node's own."""
+"""Serves tokens, and their exchange for identities: how a machine becomes a node."""
 
 import logging
 import time
@@ -50,7 +50,7 @@ _SENTENCES: Final = {
 
 
 class Joining:
-    """One copy's."""
+    """The handlers of one copy of metadata."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Joining:
         reload: Callable[[], None] = lambda: None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`known`: whether there is a record of the node of that name. `reload` has NATS take the keys up."""
+        """`known`: whether there is a record of the node of that name. `reload` has NATS read its configuration."""
         self._bus = bus
         self._tokens = tokens
         self._identities = identities
@@ -74,7 +74,7 @@ class Joining:
         self._reloads = Budget(_RELOADS_A_MINUTE)
 
     async def serve(self) -> None:
-        """Begin to answer."""
+        """Subscribe to the calls."""
         serve = self._bus.serve
         await serve(catalogue.CREATE_TOKEN, self.create)
         await serve(catalogue.LIST_TOKENS, self.list_tokens)
@@ -170,13 +170,13 @@ class Joining:
         return identity, why
 
     def _reload_for(self, identity: NodeIdentity, *, is_new: bool) -> None:
-        """A server may need a second reload for a new account; a node that asks for ever gets no reload for each."""
+        """A server may need two reloads for a new account, so a repeated request reloads too, some times a minute."""
         now_ns = self._now_ns()
         if is_new or (now_ns - identity.since_ns < _NEW_NS and self._reloads.take(now_ns, identity.node)):
             self._reload()
 
     async def revoke(self, node: str) -> bool:
-        """Take a node's identity back, as the node is removed; whether it had one. Raises SeawayError."""
+        """Remove a node's identity, because the node is removed; whether it had one. Raises SeawayError."""
         try:
             identity = await self._identities.get(node)
             if identity is None:
@@ -196,7 +196,7 @@ class Joining:
             raise _unreachable(error) from error
 
     async def check(self, request: Empty, command: Command) -> NodeCheck:
-        """What a node compares with its own."""
+        """Metadata's clock and version."""
         return NodeCheck(time_ns=self._now_ns(), version=VERSION)
 
     # --- events
@@ -235,7 +235,7 @@ class Joining:
 
 
 class Budget:
-    """So many a minute for each key."""
+    """A limit of so many a minute, for each key."""
 
     def __init__(self, a_minute: int) -> None:
         self._a_minute = a_minute
@@ -243,7 +243,7 @@ class Budget:
         self._taken: Counter[str] = Counter()
 
     def take(self, now_ns: int, key: str = "") -> bool:
-        """Whether one more is within the budget now; it counts then."""
+        """Count one; whether it is within the budget."""
         minute = now_ns // (60 * _S)
         if minute != self._minute:
             self._minute = minute

@@ -1,6 +1,6 @@
 """Keeps a file of the public keys of nodes that joined, and has the supervisor reload the NATS server beside it.
 
-Each copy of metadata does it for the NATS server of its own machine, so that all servers of a cluster take a node in.
+Each copy of metadata does it for the NATS server of its own machine, so that all servers of a cluster let a node in.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _ANSWER_S: Final = 10.0
 
 
 class NodeKeys:
-    """One copy's. Without a file it does nothing: the owner of the NATS server lets nodes in."""
+    """The file of one copy of metadata. Without one it does nothing: the owner of the NATS server lets nodes in."""
 
     def __init__(self, identities: Identities, file: Path | None, supervisor: Path | None) -> None:
         self._identities = identities
@@ -33,12 +33,12 @@ class NodeKeys:
         self._reload = False
 
     def reload(self) -> None:
-        """Have the server take the keys up soon, also where they are as they were."""
+        """Have the server reload soon, even if the keys are unchanged."""
         self._reload = True
         self._wanted.set()
 
     async def run(self) -> None:
-        """Write the file when it differs from the records, and ask for a reload. It tries until that is done."""
+        """Write the file when it differs from the records, and ask for a reload. Repeat both until they succeed."""
         if self._file is None:
             await asyncio.Event().wait()
             return
@@ -65,7 +65,7 @@ class NodeKeys:
         is_due, self._reload = self._reload, False
         if is_due and self._supervisor is not None:
             await _ask(self._supervisor, "reload")
-        if is_new:  # nats-server 2.10 connects an account that a reload brings to the others at the next one
+        if is_new:  # nats-server 2.10 connects a new account to the others only at the next reload
             self.reload()
 
 

@@ -1,6 +1,6 @@
 """Tokens and identities in their buckets, changed by compare and set alone: any copy of metadata may do it.
 
-Both are few and rarely read, so no copy keeps them in memory: the buckets are the truth at each request.
+Both are few and rarely read, so no copy caches them: each request reads the buckets.
 """
 
 from typing import Final, TypeVar
@@ -16,13 +16,13 @@ KEEP_EXPIRED_NS: Final = 7 * 86_400 * 10**9
 
 
 class Tokens:
-    """The bucket of tokens. All methods raise TransportError; ValueError for what is none of ours."""
+    """The bucket of tokens. All methods raise TransportError; ValueError for an entry that can't be read."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     async def add(self, token: JoinToken) -> JoinToken | None:
-        """Store a token; None where another one has that id. The same one again is as stored."""
+        """Store a token; return what is stored, or None where another token has that id."""
         try:
             await self._bucket.create(token.id, encode(token))
         except WrongRevision:
@@ -41,14 +41,14 @@ class Tokens:
         return sorted(found, key=lambda token: (token.created_ns, token.id))
 
     async def remove(self, identifier: str) -> JoinToken | None:
-        """Remove a token; as it was, None where there is none."""
+        """Remove a token; return it as it was, or None where there is none."""
         found = await self.get(identifier)
         if found is not None:
             await self._bucket.delete(identifier)
         return found
 
     async def sweep(self, now_ns: int) -> None:
-        """Remove those that expired long ago."""
+        """Remove tokens that expired `KEEP_EXPIRED_NS` ago."""
         for token in await self.all():
             if token.expires_ns + KEEP_EXPIRED_NS < now_ns:
                 await self._bucket.delete(token.id)
@@ -65,7 +65,7 @@ class Tokens:
                 return token, ""
 
     async def give_back(self, request: AdmitNode) -> None:
-        """Take a use back of which nothing came."""
+        """Undo a use that led to no identity."""
         while (found := await self._bucket.get(request.token)) is not None:
             token = decode(JoinToken, found.value)
             less = given_back(token, request.node, request.public_key)
@@ -98,7 +98,7 @@ class Tokens:
 
 
 class Identities:
-    """The bucket of identities. All methods raise TransportError; ValueError for what is none of ours."""
+    """The bucket of identities. All methods raise TransportError; ValueError for an entry that can't be read."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -121,7 +121,7 @@ class Identities:
         return sorted(first.values(), key=lambda one: one.node)
 
     async def add(self, identity: NodeIdentity) -> NodeIdentity | None:
-        """Store an identity; None where that node has another key. The same key again is as stored."""
+        """Store an identity; return what is stored, or None where that node has another key."""
         try:
             await self._bucket.create(identity.node, encode(identity))
         except WrongRevision:
