@@ -110,17 +110,25 @@ def _seed(layout: Layout) -> tuple[str, bool]:
         _check_private(layout.root, layout.root.stat())
     make_private_directory(layout.joined)
     _check_private(layout.joined, layout.joined.lstat())
-    file = layout.joined / "nkey"
+    file = layout.node_key
     try:
         seed = file.read_text().strip()
         node_keys.public_key(seed)
         return seed, False
-    except (FileNotFoundError, node_keys.BadKey):
-        seed = node_keys.new_seed()
-        part = file.with_name("nkey.part")
-        write_private(part, f"{seed}\n".encode())
-        part.replace(file)
-        return seed, True
+    except FileNotFoundError:
+        pass
+    except node_keys.BadKey:
+        file.unlink(missing_ok=True)
+    seed = node_keys.new_seed()
+    part = file.with_name(f"nkey.{os.getpid()}")
+    write_private(part, f"{seed}\n".encode())
+    try:
+        file.hardlink_to(part)
+    except FileExistsError:  # another `seaway join` runs here: one key for both
+        return file.read_text().strip(), False
+    finally:
+        part.unlink()
+    return seed, True
 
 
 def _check_private(directory: Path, found: os.stat_result) -> None:
@@ -171,7 +179,7 @@ def _write_config(options: JoinOptions, admitted: AdmittedNode, seed: str) -> No
         "node": node,
         "nats": options.url,
         "nats_user": agent_user(node),
-        "nats_nkey_file": str(layout.joined / "nkey"),
+        "nats_nkey_file": str(layout.node_key),
         "root": str(layout.root),
         "run": str(layout.run),
     }

@@ -20,9 +20,9 @@ from seaway_contracts.catalogue import CREATE_TOKEN, LIST_IDENTITIES, LIST_TOKEN
 from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.joining import CreateToken, TokenInfo, TokenRef, TokenText, check_labels, hash_of, parse_token
+from seaway_kit.addresses import is_loopback, nats_endpoints
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_LOOPBACK: Final = re.compile(r"//(127\.|localhost|\[::1\])")
 _S: Final = 10**9
 
 
@@ -81,7 +81,7 @@ def _how_to_join(cluster: Cluster, token: TokenText, made: TokenInfo) -> str:
         words += ["--nats-ca", str(cluster.ca)]
         copied = f", with a copy of {cluster.ca}"
     where = f"On the machine that is to join{copied}:"
-    if _LOOPBACK.search(cluster.url):
+    if all(is_loopback(host) for host, _ in nats_endpoints(cluster.url)):
         where = "NATS listens on this machine only (`seaway up --listen ADDRESS` opens it to others). Here:"
     times = "once" if made.uses == 1 else f"{made.uses} times"
     until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(made.expires_ns / _S))

@@ -113,3 +113,18 @@ def test_a_key_that_may_have_been_admitted_is_kept(
         join(given)
     assert (given.layout.joined / "nkey").exists() is kept
     assert given.layout.root.exists() is kept
+
+
+def test_of_two_joins_at_once_both_have_the_same_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    made: list[tuple[str, bool]] = []
+
+    def meanwhile() -> str:
+        monkeypatch.undo()
+        made.append(_seed(layout))
+        return new_seed()
+
+    monkeypatch.setattr(joining.node_keys, "new_seed", meanwhile)
+    seed, is_new = _seed(layout)
+    assert (made, is_new) == ([(seed, True)], False)
+    assert [path.name for path in layout.joined.iterdir()] == ["nkey"]
