@@ -36,6 +36,8 @@ from seaway_metadata.kinds.identities import Identities, Tokens
 log = logging.getLogger(__name__)
 _S: Final = 10**9
 _NEW_NS: Final = 600 * _S
+_IN_HAND: Final = 128
+"""Requests to join at once. Whoever has had a token may send them: they must not use up what the bus takes in hand."""
 _REFUSED_A_MINUTE: Final = 60
 _RELOADS_A_MINUTE: Final = 20
 """For each node that repeats its request. `seaway join` repeats it about every 5 s."""
@@ -70,6 +72,7 @@ class Joining:
         self._outbox = outbox
         self._reload = reload
         self._now_ns = now_ns
+        self._in_hand = 0
         self._refusals = Budget(_REFUSED_A_MINUTE)
         self._reloads = Budget(_RELOADS_A_MINUTE)
 
@@ -132,10 +135,15 @@ class Joining:
         that another node has.
         """
         _check(request)
+        if self._in_hand >= _IN_HAND:
+            raise unavailable("many machines want to join at this moment; try again later")
+        self._in_hand += 1
         try:
             return await self._admit(request, command)
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
+        finally:
+            self._in_hand -= 1
 
     async def _admit(self, request: AdmitNode, command: Command) -> AdmittedNode:
         token, why = await self._tokens.use(request, self._now_ns())

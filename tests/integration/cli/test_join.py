@@ -8,19 +8,17 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import docker
 import pytest
 from tests.integration.cli.bus_users import bus_of, foreign, hearing, nats_url
 
 from seaway_bus.bus import Bus
 from seaway_bus.node_keys import new_seed, public_key
 from seaway_bus.transport import NotConnected
-from seaway_cli import control, demo_image
+from seaway_cli import control
 from seaway_cli.nats_login import Login
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
@@ -28,7 +26,7 @@ from seaway_contracts.joining import NodeIdentity
 from seaway_contracts.nodes import NodeEvent
 from seaway_metadata.store.stored import encode
 from seaway_testing.builders import beat
-from seaway_testing.waiting import GUARD_S, until, wait
+from seaway_testing.waiting import GUARD_S, until
 
 if TYPE_CHECKING:
     from conftest import TinySuite
@@ -273,65 +271,3 @@ async def test_a_join_with_a_thousand_nodes_known(suite: "TinySuite", machine: M
     assert done.returncode == 0, done.stderr
     print(f"the next one: {time.monotonic() - began:.2f} s")
     assert (suite.run / "nats" / "nats.conf").read_text().count('"nkey"') == 1002
-
-
-# --- with all services and a real agent
-
-
-def seaway(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(COMMANDS / "seaway"), *words], capture_output=True, text=True, timeout=110)
-
-
-class Whole:
-    """A whole suite with node n1, and directories for n2."""
-
-    def __init__(self, base: Path) -> None:
-        self.root, self.run = base / "root", base / "run"
-        self.places = ("--root", str(self.root), "--run", str(self.run))
-        self.others = ("--root", str(base / "n2" / "root"), "--run", str(base / "n2" / "run"))
-        self.config = base / "n2" / "root" / "join" / "agent.toml"
-        self.log = base / "agent.log"
-        self.agent: subprocess.Popen[bytes] | None = None
-
-    def start_agent(self) -> None:
-        with self.log.open("wb") as out:
-            words = [str(COMMANDS / "seaway-agent"), "--config", str(self.config)]
-            self.agent = subprocess.Popen(words, stdout=out, stderr=out)
-        wait(lambda: "is ready" in self.log.read_text(), self.log.read_text)
-
-
-@pytest.fixture
-def whole(tmp_path: Path) -> Iterator[Whole]:
-    made = Whole(tmp_path)
-    try:
-        yield made
-    finally:
-        if made.agent is not None:
-            made.agent.kill()
-            made.agent.wait()
-        for places in (made.others, made.places):
-            done = seaway("purge", *places)
-            assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.timeout(240)
-def test_an_agent_that_joined_runs_containers_and_its_doctor_finds_all_well(whole: Whole) -> None:
-    started = seaway("up", "--detach", "--node", "n1", *whole.places)
-    assert started.returncode == 0, started.stderr
-    token = seaway("token", "create", *whole.places).stdout.split("--token ")[1].split()[0]
-    done = seaway("join", nats_url(whole), "--token", token, "--node", "n2", *whole.others)
-    assert done.returncode == 0, done.stderr
-    whole.start_agent()
-    client = docker.DockerClient(base_url=f"unix://{whole.run}/docker.sock", timeout=60)
-    busybox = demo_image.find_busybox()
-    client.images.load(demo_image.archive(busybox.read_bytes(), demo_image.applets(busybox)))
-    found: dict[str, Any] = {}
-    while set(found) != {"n1", "n2"}:
-        made = client.containers.run("busybox", ["sleep", "1000"], detach=True, network_mode="none")
-        found[str(made.attrs["Node"]["Name"])] = made
-    code, output = found["n2"].exec_run(["echo", "hello"])
-    assert (code, output) == (0, b"hello\n")
-    examined = seaway("doctor", *whole.others)
-    assert (examined.returncode, "FAIL" in examined.stdout) == (0, False), examined.stdout
-    assert "images: http://" in examined.stdout
-    client.close()
