@@ -25,7 +25,9 @@ from seaway_kit.addresses import is_loopback, join_address, nats_endpoints
 from seaway_kit.private_files import make_private_directory, write_private
 from seaway_kit.settings import default_node
 
-POLL_S: Final = 0.05
+_POLL_S: Final = 0.05
+_SLOWEST_POLL_S: Final = 0.5
+"""Each poll that fails is a line in the server's log."""
 _AGAIN_S: Final = 5.0
 """How often the request is repeated while NATS does not let the node in: each has the servers reload once more."""
 _FAR_NS: Final = 5 * 10**9
@@ -155,7 +157,7 @@ def _wait(options: JoinOptions, token: TokenText, request: AdmitNode, seed: str)
     """Until the node's own login works and reaches the services. Raises CliError."""
     login = Login(options.url, agent_user(request.node), ca=options.ca, seed=seed)
     began = asked = time.monotonic()
-    had_login = False
+    had_login, pause_s = False, _POLL_S
     while not login.reaches(CHECK_NODE.subject(request.node)):
         now = time.monotonic()
         if now - began > options.wait_s:
@@ -169,7 +171,8 @@ def _wait(options: JoinOptions, token: TokenText, request: AdmitNode, seed: str)
             asked = now
             _admit(options, token, request)
         had_login = has_login
-        time.sleep(POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.2, _SLOWEST_POLL_S)
 
 
 def _write_config(options: JoinOptions, admitted: AdmittedNode, seed: str) -> None:

@@ -18,6 +18,7 @@ from seaway_contracts.nodes import RemoveNode
 _RELOAD_S: Final = 20.0
 """A server with the accounts of a thousand nodes takes some seconds for two reloads on a busy machine."""
 _POLL_S: Final = 0.05
+_AGAIN_S: Final = 2.0
 
 
 def add(layout: Layout, node: str) -> str:
@@ -104,10 +105,12 @@ def _let_in(layout: Layout, status: dict[str, Any], node: str, password: str) ->
     login, deadline = _login(status, agent_user(node), password), time.monotonic() + _RELOAD_S
     asked = KNOWN_CONTAINERS.subject(node)
     _reload(layout)
+    reload_at = 0.0
     while not login.reaches(asked):
         _wait(deadline)
-        if login.works():
+        if time.monotonic() >= reload_at and login.works():
             _reload(layout)
+            reload_at = time.monotonic() + _AGAIN_S
 
 
 def _forget_key(layout: Layout, node: str) -> None:
