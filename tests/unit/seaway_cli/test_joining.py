@@ -26,7 +26,7 @@ def options(tmp_path: Path, **changes: object) -> JoinOptions:
     ("changes", "sentence", "code"),
     [
         ({"token": "SWTKN-secret"}, "this is no token", 2),
-        ({"node": "a.b"}, "is no subject token", 2),
+        ({"node": "a.b"}, "no node may be called 'a.b': use 1 to 128", 2),
         ({"node": "join"}, "no node may be called 'join'", 2),
         ({"ca": Path("/no/such")}, "--nats-ca /no/such: there is no such file", 2),
         ({"url": "http://x"}, "is not a NATS URL", 2),
