@@ -20,6 +20,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.ids import check_node
 from seaway_contracts.joining import AdmitNode, AdmittedNode, TokenText, parse_token
 from seaway_contracts.version import VERSION
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.private_files import make_private_directory, write_private
 from seaway_kit.settings import default_node
 
@@ -62,7 +63,9 @@ def join(options: JoinOptions) -> str:
         if is_new:
             shutil.rmtree(options.layout.joined if had_root else options.layout.root, ignore_errors=True)
         raise
+    reach(Failpoint.JOIN_ADMITTED)
     _wait(options, token, request, seed)
+    reach(Failpoint.JOIN_LET_IN)
     _write_config(options, admitted, seed)
     return _how_to_start(options.layout, admitted)
 
@@ -88,7 +91,7 @@ def _checked(options: JoinOptions) -> tuple[TokenText, str]:
 def _seed(layout: Layout) -> tuple[str, bool]:
     """The seed of this machine's key, and whether it was made now. Raises OSError."""
     make_private_directory(layout.joined)
-    file = layout.joined / "nkey"
+    file = layout.node_key
     try:
         seed = file.read_text().strip()
         node_keys.public_key(seed)
@@ -98,6 +101,7 @@ def _seed(layout: Layout) -> tuple[str, bool]:
         part = file.with_name("nkey.part")
         write_private(part, f"{seed}\n".encode())
         part.replace(file)
+        reach(Failpoint.JOIN_KEY_MADE)
         return seed, True
 
 
@@ -141,7 +145,7 @@ def _write_config(options: JoinOptions, admitted: AdmittedNode, seed: str) -> No
         "node": node,
         "nats": options.url,
         "nats_user": agent_user(node),
-        "nats_nkey_file": str(layout.joined / "nkey"),
+        "nats_nkey_file": str(layout.node_key),
         "root": str(layout.root),
         "run": str(layout.run),
     }

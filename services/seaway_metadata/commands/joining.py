@@ -11,6 +11,7 @@ from seaway_bus.outbox import Outbox
 from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
+from seaway_contracts.channels import EventChannel
 from seaway_contracts.errors import Code, SeawayError, bad_request, conflict, not_found, unavailable
 from seaway_contracts.joining import (
     AdmitNode,
@@ -29,6 +30,7 @@ from seaway_contracts.joining import (
 from seaway_contracts.lifecycle import CLUSTER, Envelope
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.version import VERSION
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.kinds.identities import Identities, Tokens
 
 log = logging.getLogger(__name__)
@@ -134,6 +136,7 @@ class Joining:
         token, why = await self._tokens.use(request, self._now_ns())
         if why or token is None:
             raise self._refused(request, command, why, SeawayError(Code.FORBIDDEN, _SENTENCES[why]))
+        reach(Failpoint.ADMIT_TOKEN_USED)
         known = await self._identities.get(request.node)
         identity = None
         if known is not None or not self._known(request.node):
@@ -145,10 +148,10 @@ class Joining:
                 f"that one first (`seaway node rm {request.node}`)"
             )
             raise self._refused(request, command, "name", taken)
-        if known is None:
-            self._tell_admitted(identity, command)
-        if self._now_ns() - identity.since_ns < _NEW_NS:  # a server may need a second reload for a new account
-            self._reload()
+        reach(Failpoint.ADMIT_RECORDED)
+        if self._now_ns() - identity.since_ns < _NEW_NS:
+            self._tell_admitted(identity, command)  # also if the copy that stored it has died: its id is the same
+            self._reload()  # a server may need a second one for a new account
         return AdmittedNode(identity=identity, time_ns=self._now_ns(), version=VERSION)
 
     async def revoke(self, node: str) -> bool:
@@ -158,7 +161,9 @@ class Joining:
             if identity is None:
                 return False
             await self._tokens.burn(identity.token, node)
+            reach(Failpoint.REVOKE_TOKEN_BURNED)
             await self._identities.remove(node)
+            reach(Failpoint.REVOKE_RECORDED)
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
         self._reload()
@@ -180,31 +185,33 @@ class Joining:
     def _tell_admitted(self, identity: NodeIdentity, command: Command) -> None:
         log.info("node %s was admitted by the token %s", identity.node, identity.token)
         attributes = {"name": identity.node, "token": identity.token}
-        self._tell("admit", identity.node, identity.node, "", attributes, command)
+        body = NodeEvent(node=identity.node, attributes=attributes)
+        self._tell(catalogue.NODE_ADMIT, identity.node, f"{identity.since_ns}", body, command)
 
     def _refused(self, request: AdmitNode, command: Command, why: str, error: SeawayError) -> SeawayError:
         """The error, which is told as an event too. Nobody can fill the stream's space with these."""
         log.warning("node %s was refused (token %s): %s", request.node, request.token[:12], error.message)
         if self._told_refusals.take(self._now_ns()):
             attributes = {"name": request.node, "token": request.token[:12]}
-            self._tell("refuse", CLUSTER, request.node, why, attributes, command)
+            body = NodeEvent(node=request.node, reason=why, attributes=attributes)
+            self._tell(catalogue.NODE_REFUSE, CLUSTER, command.id, body, command)
         return error
 
     def _tell(
-        self, action: str, node: str, subject: str, reason: str, attributes: dict[str, str], command: Command
+        self, channel: EventChannel[NodeEvent], node: str, occasion: str, body: NodeEvent, command: Command
     ) -> None:
-        channel = {"admit": catalogue.NODE_ADMIT, "refuse": catalogue.NODE_REFUSE}[action]
+        """Publish an event, once for each `occasion`."""
         envelope = Envelope(
-            id=f"node-{subject}-{action}-{command.id}",
+            id=f"node-{body.node}-{channel.action}-{occasion}",
             node=node,
             noun=channel.noun,
             action=channel.action,
-            subject_id=subject,
+            subject_id=body.node,
             time_ns=self._now_ns(),
             cause=command.id,
             actor=command.actor,
         )
-        self._outbox.tell(channel, envelope, NodeEvent(node=subject, reason=reason, attributes=attributes))
+        self._outbox.tell(channel, envelope, body)
 
 
 class RefusalBudget:
