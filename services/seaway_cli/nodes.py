@@ -82,6 +82,8 @@ def remove_outside(cluster: Cluster, node: str, *, force: bool) -> Removed:
     user = _user(node)
     joined = {one.node for one in cluster.ask(LIST_IDENTITIES, Empty()).identities}
     removed = cluster.ask(REMOVE_NODE, RemoveNode(node=node, force=force)).containers
+    if cluster.passwords is None:
+        return Removed(removed)
     first = "" if node in joined else f"removes {cluster.passwords / user}, "
     return Removed(
         removed,

@@ -18,6 +18,7 @@ from seaway_cli.nats_login import Login
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_testing.builders import beat
+from seaway_testing.nats_server import NatsServer
 from seaway_testing.ports import free_port
 from seaway_testing.waiting import until, wait
 
@@ -82,7 +83,8 @@ def outside(server: OutsideServer, suite: "TinySuite") -> "TinySuite":
 
 async def beats(url: str, node: str, *, password: str = "", seed: str = "") -> None:
     """Beat once, as the node's agent does."""
-    bus = await Bus.connect(url, name="test", user=f"agent.{node}", password=password, seed=seed)
+    user = f"agent.{node}" if password or seed else ""
+    bus = await Bus.connect(url, name="test", user=user, password=password, seed=seed)
     await bus.publish(catalogue.BEAT, beat(node), node=node)
     await bus.close()
 
@@ -147,3 +149,18 @@ async def test_a_node_with_a_password_leaves(server: OutsideServer, outside: "Ti
     await nodes_are(server)
     none = outside.seaway("node", "rm", "n3")
     assert (none.returncode, none.stderr) == (1, "seaway: no such node: n3\n")
+
+
+async def test_a_node_leaves_where_nobody_has_a_password(suite: "TinySuite", tmp_path: Path) -> None:
+    nats = NatsServer(tmp_path / "nats").start()
+    try:
+        assert suite.up("--node", "n1", "--nats", nats.url).returncode == 0
+        await beats(nats.url, "n2")
+        refused = suite.seaway("token", "create")
+        assert (refused.returncode, "nobody could be kept out: nodes can't join" in refused.stderr) == (1, True)
+        removed = suite.seaway("node", "rm", "n2")
+        assert (removed.returncode, removed.stdout.count("\n")) == (0, 1), removed.stderr
+        assert removed.stdout.startswith("Node n2 was removed.")
+    finally:
+        suite.seaway("down")
+        nats.kill()
