@@ -22,6 +22,7 @@ from seaway_contracts.ids import check_node
 from seaway_contracts.joining import AdmitNode, AdmittedNode, TokenText, parse_token
 from seaway_contracts.version import VERSION
 from seaway_kit.addresses import is_loopback, join_address, nats_endpoints
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.private_files import make_private_directory, write_private
 from seaway_kit.settings import default_node
 
@@ -66,7 +67,9 @@ def join(options: JoinOptions) -> str:
         if is_new:  # else an attempt before this one may have been admitted, and its answer lost
             shutil.rmtree(options.layout.joined if had_root else options.layout.root, ignore_errors=True)
         raise
+    reach(Failpoint.JOIN_ADMITTED)
     _wait(options, token, request, seed)
+    reach(Failpoint.JOIN_LET_IN)
     _write_config(options, admitted, seed)
     return _how_to_start(options.layout, admitted)
 
@@ -130,6 +133,7 @@ def _seed(layout: Layout) -> tuple[str, bool]:
         return file.read_text().strip(), False
     finally:
         part.unlink()
+    reach(Failpoint.JOIN_KEY_MADE)
     return seed, True
 
 

@@ -44,7 +44,7 @@ class Layout:
 
     @property
     def node_key(self) -> Path:
-        """The seed of that machine's key. It is there before `agent_config`: a join may have been interrupted."""
+        """The seed of its key. `seaway join` writes it first, and `agent_config` last."""
         return self.joined / "nkey"
 
     @property

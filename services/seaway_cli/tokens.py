@@ -28,23 +28,27 @@ _S: Final = 10**9
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster, as its command line reaches it: by its URL and a directory with a password for each NATS user."""
+    """A cluster, as its command line reaches it: by its URL and a directory with a password for each NATS user.
+
+    Without that directory its NATS server has no users.
+    """
 
     url: str
-    passwords: Path
+    passwords: Path | None
     ca: Path | None
 
     @classmethod
     def of(cls, layout: Layout) -> "Cluster":
-        """The cluster of the suite that runs here. Raises CliError where none runs, or its NATS server has no users."""
+        """The cluster of the suite that runs here. Raises CliError where none runs."""
         suite.identify(layout)
         status: dict[str, Any] = commands.status(layout.run)
-        if not status["passwords"]:
-            raise CliError("the NATS server of this suite has no users, so nobody could be kept out: nodes can't join")
-        return cls(status["nats"], Path(status["passwords"]), Path(status["nats_ca"]) if status["nats_ca"] else None)
+        passwords, ca = (Path(status[name]) if status[name] else None for name in ("passwords", "nats_ca"))
+        return cls(status["nats"], passwords, ca)
 
     def password(self, user: str) -> str:
         """Raises CliError where there is none."""
+        if self.passwords is None:
+            raise CliError("the cluster's NATS server has no users, so nobody could be kept out: nodes can't join")
         try:
             return (self.passwords / user).read_text().strip()
         except OSError as error:
@@ -52,8 +56,9 @@ class Cluster:
 
     def ask(self, channel: CallChannel[Q, R], request: Q) -> R:
         """Ask as the API's user: that of the command line is also subscribers', who change nothing. Raises CliError."""
+        user, password = (API, self.password(API)) if self.passwords else ("", "")
         try:
-            return ask_once(channel, request, url=self.url, user=API, password=self.password(API), ca=self.ca)
+            return ask_once(channel, request, url=self.url, user=user, password=password, ca=self.ca)
         except SeawayError as error:
             raise CliError(error.message) from None
 

@@ -31,6 +31,7 @@ from seaway_contracts.joining import (
 from seaway_contracts.lifecycle import CLUSTER, Envelope
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.version import VERSION
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.kinds.identities import Identities, Tokens
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,8 @@ _NEW_NS: Final = 600 * _S
 _IN_HAND: Final = 128
 """Requests to join at once. Whoever has had a token may send them: they must not use up what the bus takes in hand."""
 _REFUSED_A_MINUTE: Final = 60
-_RELOADS_A_MINUTE: Final = 20
-"""For each node that repeats its request. `seaway join` repeats it about every 5 s."""
+_REPEATS_A_MINUTE: Final = 20
+"""Of each node, that have NATS reload. `seaway join` repeats its request about every 5 s."""
 _SENTENCES: Final = {
     "unknown": "this cluster has no such token, or it was removed: `seaway token create` makes one",
     "expired": "the token has expired: `seaway token create` makes a new one",
@@ -74,7 +75,7 @@ class Joining:
         self._now_ns = now_ns
         self._in_hand = 0
         self._refusals = Budget(_REFUSED_A_MINUTE)
-        self._reloads = Budget(_RELOADS_A_MINUTE)
+        self._repeats = Budget(_REPEATS_A_MINUTE)
 
     async def serve(self) -> None:
         """Subscribe to the calls."""
@@ -149,6 +150,7 @@ class Joining:
         token, why = await self._tokens.use(request, self._now_ns())
         if why or token is None:
             raise self._refused(request, command, why)
+        reach(Failpoint.ADMIT_TOKEN_USED)
         known = await self._identities.get(request.node)
         identity, why = (known, _same(known, request)) if known else await self._bind(request, token)
         if why or identity is None:
@@ -156,9 +158,11 @@ class Joining:
             raise self._refused(request, command, why)
         if identity.token != token.id:  # it had joined by another token
             await self._tokens.give_back(request)
-        if known is None:
-            self._tell_admitted(identity, command)
-        self._reload_for(identity, is_new=known is None)
+        reach(Failpoint.ADMIT_RECORDED)
+        now_ns, is_new = self._now_ns(), known is None
+        if is_new or (now_ns - identity.since_ns < _NEW_NS and self._repeats.take(now_ns, identity.node)):
+            self._tell_admitted(identity, command)  # also if the copy that stored it has died: its id is the same
+            self._reload()  # a server may need a second one for a new account
         return AdmittedNode(identity=identity, time_ns=self._now_ns(), version=VERSION)
 
     async def _bind(self, request: AdmitNode, token: JoinToken) -> tuple[NodeIdentity | None, str]:
@@ -177,12 +181,6 @@ class Joining:
             await self._identities.remove(request.node)
         return identity, why
 
-    def _reload_for(self, identity: NodeIdentity, *, is_new: bool) -> None:
-        """A server may need two reloads for a new account, so a repeated request reloads too, some times a minute."""
-        now_ns = self._now_ns()
-        if is_new or (now_ns - identity.since_ns < _NEW_NS and self._reloads.take(now_ns, identity.node)):
-            self._reload()
-
     async def revoke(self, node: str) -> bool:
         """Remove a node's identity, because the node is removed; whether it had one. Raises SeawayError."""
         try:
@@ -190,7 +188,9 @@ class Joining:
             if identity is None:
                 return False
             await self._tokens.burn(node)
+            reach(Failpoint.REVOKE_TOKEN_BURNED)
             await self._identities.remove(node)
+            reach(Failpoint.REVOKE_RECORDED)
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
         self._reload()

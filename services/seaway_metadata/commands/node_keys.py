@@ -11,6 +11,7 @@ from typing import Final
 
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.private_files import write_private
 from seaway_metadata.kinds.identities import Identities
 
@@ -42,6 +43,7 @@ class NodeKeys:
         if self._file is None:
             await asyncio.Event().wait()
             return
+        self._reload = _unfinished(self._file).exists()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -58,15 +60,24 @@ class NodeKeys:
         before, is_new = _read(file), False
         if keys != before:
             is_new = not keys.keys() <= before.keys()
+            _unfinished(file).touch()
             part = file.with_name(file.name + ".part")
             write_private(part, json.dumps(keys, indent=1).encode())
             part.replace(file)
+            reach(Failpoint.ADMIT_KEYS_WRITTEN)
             self._reload = True
         is_due, self._reload = self._reload, False
         if is_due and self._supervisor is not None:
             await _ask(self._supervisor, "reload")
         if is_new:  # nats-server 2.10 connects a new account to the others only at the next reload
             self.reload()
+        else:
+            _unfinished(file).unlink(missing_ok=True)
+
+
+def _unfinished(file: Path) -> Path:
+    """There from before the file is changed until NATS has reloaded, so that the next process reloads in any case."""
+    return file.with_name(file.name + ".unfinished")
 
 
 def _read(file: Path) -> dict[str, str]:

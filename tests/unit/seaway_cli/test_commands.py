@@ -97,6 +97,14 @@ def test_purge_of_an_agent_alone_takes_only_what_is_its_own(alone: Layout) -> No
     assert done[-1] == f"removed {alone.root / 'agent'}"
 
 
+def test_purge_of_a_machine_whose_join_was_interrupted(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    layout.joined.mkdir(parents=True)
+    layout.node_key.touch()
+    assert commands.purge(layout, lambda *_: None)[-1].startswith(f"removed {layout.joined}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_purge_of_an_agent_that_is_started_again(alone: Layout) -> None:
     holders: list[subprocess.Popen[bytes]] = []
     database = alone.root / "agent" / "n2" / "agent.db"

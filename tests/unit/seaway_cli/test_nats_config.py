@@ -59,7 +59,7 @@ def test_a_node_that_joined_has_a_key_and_the_permissions_of_an_agent() -> None:
     (by_key,) = re.findall(rf'{{"nkey": "{KEY}", ("permissions": .*?\n}}}})', text, re.S)
     assert by_key == by_password.replace("n1", "n2")
     assert '{"service": {"account": "SEAWAY", "subject": "seaway.v1.node.n2.ask.>"}}' in text
-    assert '{"stream": {"account": "n2", "subject": "seaway.v1.node.n2.tell.>"}}' in text
+    assert '{"service": {"account": "SEAWAY", "subject": "seaway.v1.node.n2.tell.>"}}' in text
 
 
 def test_keys_for_an_outside_server() -> None:
@@ -111,10 +111,9 @@ def test_the_server_takes_every_name_that_a_node_may_have(tmp_path: Path, node: 
 
 
 @needs_server
-@pytest.mark.parametrize("kind", ["service", "stream"])
-def test_the_server_lets_no_account_take_what_is_anothers(tmp_path: Path, kind: str) -> None:
-    """The services export to all nodes at once: that each takes its own alone is the server's to see to."""
-    part = "ask" if kind == "service" else "do"
+@pytest.mark.parametrize(("kind", "part"), [("service", "ask"), ("service", "tell"), ("stream", "do")])
+def test_the_server_lets_no_account_take_what_is_anothers(tmp_path: Path, kind: str, part: str) -> None:
+    """The services export to all nodes at once: the server keeps each to its own subjects."""
     subject = f"seaway.v1.node.{{}}.{part}.>"
     own, other = (
         f'{{"{kind}": {{"account": "SEAWAY", "subject": "{subject.format(node)}"}}}}' for node in ("n2", "n1")
@@ -127,9 +126,12 @@ def test_the_server_lets_no_account_take_what_is_anothers(tmp_path: Path, kind: 
 
 
 @needs_server
-def test_the_server_lets_no_node_take_what_another_one_tells(tmp_path: Path) -> None:
+@pytest.mark.parametrize("giver", ["n1", "SEAWAY"])
+def test_the_server_lets_no_node_hear_what_another_one_tells(tmp_path: Path, giver: str) -> None:
     own = '{"stream": {"account": "SEAWAY", "subject": "seaway.v1.node.n2.do.>"}}'
+    wrong = f'{{"stream": {{"account": "{giver}", "subject": "seaway.v1.node.n1.tell.>"}}}}'
     text = config(tmp_path / "store")
-    found = checked(text.replace(own, '{"stream": {"account": "n1", "subject": "seaway.v1.node.n1.tell.>"}}'), tmp_path)
+    assert text.count(own) == 1
+    found = checked(text.replace(own, wrong), tmp_path)
     assert found.returncode != 0
     assert "not authorized" in found.stderr or "not authorized" in found.stdout, found
