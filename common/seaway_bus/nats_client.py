@@ -195,6 +195,7 @@ class LastingClient(Client):
 
     _transport: Wire
     _subs: dict[int, Any]
+    _current_server: Srv
 
     def __init__(self) -> None:
         super().__init__()
@@ -296,6 +297,13 @@ class LastingClient(Client):
             self._transport.abort()
         self._transport = Wire()
         await self._transport.connect(s.uri, 0, self.options["connect_timeout"])
+
+    def _connect_command(self) -> bytes:
+        """The login, as nats-py makes it. It would send it unencrypted to whoever says that the server has no TLS."""
+        if self._current_server.uri.scheme == "tls" and not self._server_info.get("tls_required"):
+            raise nats.errors.Error("nats: the server has no TLS, which its URL (tls://) asks for")
+        command: bytes = super()._connect_command()
+        return command
 
     async def _read_loop(self) -> None:
         """Pass on what comes and handle the server's commands; at the connection's end start the next one."""

@@ -35,7 +35,8 @@ RESERVED_NODES: Final = frozenset(
 
 def check_node(name: str) -> str:
     """Return `name` if a node may have it; raise ValueError otherwise."""
-    check_token(name)
+    if not TOKEN.fullmatch(name):
+        raise ValueError(f"no node may be called {name!r}: use 1 to 128 of A-Z a-z 0-9 _ -")
     if name in RESERVED_NODES:
         raise ValueError(f"no node may be called {name!r}: the name is reserved")
     return name

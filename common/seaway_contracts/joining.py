@@ -17,6 +17,7 @@ MOST_USES: Final = 1000
 MOST_TTL_S: Final = 365 * 86_400
 _TOKEN: Final = re.compile(rf"{PREFIX}-([0-9a-f]{{12}})-([0-9a-f]{{32}})-([A-Za-z0-9_-]{{1,128}})")
 _ID: Final = re.compile(r"[0-9a-f]{12}")
+_SECRET: Final = re.compile(r"[0-9a-f]{32}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _KEY: Final = re.compile(r"U[A-Z2-7]{55}")
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?")
@@ -48,7 +49,7 @@ def parse_token(text: str) -> TokenText:
 
 
 def hash_of(secret: str) -> str:
-    """What is stored of a token's secret. It has 128 random bits, so that a plain hash can't be searched."""
+    """The hash by which a token's secret is stored. A plain one is enough: a secret has 128 random bits."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -98,7 +99,7 @@ class JoinToken(Payload):
 
     @property
     def info(self) -> TokenInfo:
-        """What everybody may know of it."""
+        """The token without its hash and keys."""
         return TokenInfo(
             id=self.id,
             created_ns=self.created_ns,
@@ -116,11 +117,10 @@ class AdmitNode(Payload):
     secret: str
     node: str
     public_key: str
-    version: str = ""
 
 
 class NodeIdentity(Payload):
-    """A node that was admitted: only the holder of that key may speak for it."""
+    """A node that was admitted, and its public key. NATS lets only the holder of the private key log in as the node."""
 
     node: str
     public_key: str
@@ -130,7 +130,7 @@ class NodeIdentity(Payload):
 
 
 class AdmittedNode(Payload):
-    """The identity, and what the node may compare with its own."""
+    """The identity, and metadata's clock (Unix ns) and version, for the node to compare with its own."""
 
     identity: NodeIdentity
     time_ns: int
@@ -154,7 +154,7 @@ class NodeCheck(Payload):
 
 
 def check_create(request: CreateToken) -> None:
-    """Raise SeawayError (BAD_REQUEST) for a token that can't be."""
+    """Raise SeawayError (BAD_REQUEST) for a malformed token, or limits that are out of range."""
     if not _ID.fullmatch(request.id) or not _HASH.fullmatch(request.hash):
         raise bad_request("a token needs an id of 12 and a hash of 64 hex digits")
     if not 1 <= request.uses <= MOST_USES:
@@ -179,7 +179,12 @@ def check_labels(labels: dict[str, str]) -> None:
 
 
 def check_admit(request: AdmitNode) -> None:
-    """Raise SeawayError (BAD_REQUEST) for a name that no node may have, or what is no public key."""
+    """Raise SeawayError (BAD_REQUEST) for a name that no node may have, a malformed token or public key.
+
+    The request comes from a stranger: nothing of a malformed token is repeated, logged or published.
+    """
+    if not is_token_id(request.token) or not _SECRET.fullmatch(request.secret):
+        raise bad_request("the token is malformed: give it as `seaway token create` printed it")
     try:
         check_node(request.node)
     except ValueError as error:
@@ -189,7 +194,7 @@ def check_admit(request: AdmitNode) -> None:
 
 
 def is_public_key(text: str) -> bool:
-    """Whether it looks like the public nkey of a user. Its checksum is checked where nkeys are at hand."""
+    """Whether it has the form of a user's public nkey. `seaway_bus.node_keys` checks the checksum too."""
     return _KEY.fullmatch(text) is not None
 
 

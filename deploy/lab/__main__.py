@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def change(directory: Path, words: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What can be said."""
+    """Of the command line."""
     made = argparse.ArgumentParser(prog="./dev lab", description="Many hosts on one machine: docs/lab.md.")
     made.add_argument("--directory", type=Path, default=_DIRECTORY, help="where its files are [%(default)s]")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -82,9 +83,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The exit code: 0 well, 1 it could not be done, 2 wrong usage."""
-    words = parser().parse_args(["up", *argv] if len(argv) == 1 and argv[0].isdigit() else argv)
+    """The exit code: 0 done, 1 failed, 2 wrong usage."""
+    words = parser().parse_args(_with_up(argv))
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a lab that is half up is taken down, as after Ctrl-C
+        signal.signal(number, _end)
     try:
+        if os.geteuid() != 0:
+            raise LabError("the lab needs root: it makes namespaces and cgroups")
         if words.command == "up":
             up(words.directory, words.hosts)
         else:
@@ -96,8 +101,20 @@ def main(argv: Sequence[str]) -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        if (words.directory / "lab.json").exists():
+            print("lab: interrupted; `down` removes what is left", file=sys.stderr)
         return 130
     return 0
+
+
+def _with_up(argv: Sequence[str]) -> list[str]:
+    """`3` is `up 3`, also after `--directory DIR`."""
+    at = 2 if argv[:1] == ["--directory"] else 0
+    return [*argv[:at], "up", *argv[at:]] if len(argv) == at + 1 and argv[at].isdigit() else list(argv)
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

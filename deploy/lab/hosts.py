@@ -24,7 +24,7 @@ _AGENT: Final = f"^[^ ]*python[^ ]* {_COMMANDS}/seaway-agent "
 
 
 class Host:
-    """What both kinds of hosts have. `root` lasts; `run` is emptied when the host is booted, as a tmpfs would be."""
+    """What both kinds of hosts have. `root` lasts; `run` is emptied at each boot, as a tmpfs would be."""
 
     def __init__(self, machine: Machine, directory: Path) -> None:
         self.machine, self.directory = machine, directory
@@ -35,6 +35,10 @@ class Host:
     def name(self) -> str:
         """Also the node's name."""
         return self.machine.name
+
+    def start(self) -> Callable[[], None]:
+        """Start what runs on it; the function that is returned waits until it is ready. Both raise LabError."""
+        raise NotImplementedError
 
     @property
     def address(self) -> str:
@@ -75,7 +79,7 @@ class Host:
             time.sleep(_POLL_S)
 
     def _command(self, program: str, *words: str) -> list[str]:
-        """The kernel is all hosts' and isn't booted: each boot of a host has an id of its own, until the next one."""
+        """All hosts share one kernel, which doesn't boot with them: so each boot of a host gets an id of its own."""
         own = ("--root", str(self.root), "--run", str(self.run), "--node", self.name)
         return ["env", f"SEAWAY_BOOT_ID={self._boot_id.read_text()}", str(_COMMANDS / program), *words, *own]
 
@@ -85,15 +89,16 @@ class Server(Host):
 
     @property
     def ca(self) -> Path:
-        """What has signed its certificate."""
+        """The CA that has signed its certificate."""
         return self.directory / "ca.pem"
 
-    def start(self) -> None:
-        """Start the suite; returns when it is ready. Raises LabError."""
+    def start(self) -> Callable[[], None]:
+        """Start the suite. It is ready when this returns."""
         if not self.ca.exists():
             certificates.make(self.directory, self.address)
         files = [f"--tls{name}={self.directory / file}" for name, file in _TLS_FILES]
         self.machine.run(*self._command("seaway", "up", "--detach", "--listen", self.address, *files))
+        return lambda: None
 
     def invite(self, nodes: int) -> list[str]:
         """Make a token for so many nodes; the words `seaway join …` by which they join. Raises LabError."""

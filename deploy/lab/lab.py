@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from deploy.lab import switch
 from deploy.lab.errors import LabError
@@ -16,6 +16,7 @@ from deploy.lab.links import Cut, Link, cuts_between, host_names
 from deploy.lab.machine import Machine, remove_cgroup
 from deploy.lab.switch import Switch
 
+_STATE: Final = "lab.json"
 Hosts = str | Iterable[str]
 """One host's name, or several."""
 
@@ -23,7 +24,7 @@ Hosts = str | Iterable[str]
 class Lab:
     """Hosts h1, h2 …: h1 runs the suite, each other one an agent. All that it makes on disk is below `directory`.
 
-    `outlives`: it goes on when this process ends. Methods raise LabError, and ValueError for what makes no sense.
+    `outlives`: it continues when this process ends. Methods raise LabError, and ValueError for what makes no sense.
     """
 
     def __init__(self, directory: Path, hosts: int = 3, *, outlives: bool = False) -> None:
@@ -34,9 +35,11 @@ class Lab:
     def opened(cls, directory: Path) -> Self:
         """A lab that was brought up by another process."""
         try:
-            state: dict[str, Any] = json.loads((directory / "lab.json").read_text())
+            state: dict[str, Any] = json.loads((directory / _STATE).read_text())
         except FileNotFoundError:
             raise LabError(f"there is no lab in {directory}: bring one up with `./dev lab 3`") from None
+        except ValueError:
+            raise LabError(f"{directory / _STATE} is no record of a lab: remove it by hand") from None
         lab = cls.__new__(cls)
         lab._prepare(directory, state["token"], state["hosts"], True)
         lab._cuts = {frozenset(pair) for pair in state["cuts"]}
@@ -60,11 +63,8 @@ class Lab:
 
     def up(self) -> None:
         """Bring all up; returns when each agent is ready. If that fails, all is gone again."""
-        if self.directory.exists() and any(self.directory.iterdir()):
-            raise LabError(f"{self.directory} is in use: take the lab there down with `./dev lab down`")
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._claim()
         try:
-            self._save()
             self._switch.start(with_us=self._with_us)
             for host in (self.server, *self.nodes):
                 self._boot(host)
@@ -79,13 +79,32 @@ class Lab:
             self.down()
             raise
 
+    def _claim(self) -> None:
+        """Make the directory this lab's. Raises LabError if it is another one's, or not empty."""
+        used = LabError(
+            f"{self.directory} is in use: end the lab there with `./dev lab --directory {self.directory} down`"
+        )
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if any(self.directory.iterdir()):
+            raise used
+        try:
+            with open(self.directory / _STATE, "x") as file:  # of two at once one makes it
+                file.write(self._state())
+        except FileExistsError:
+            raise used from None
+
     def down(self) -> None:
-        """End all hosts, and remove everything."""
+        """End all hosts, and remove everything. The record of the lab goes last: `down` may be interrupted."""
         for host in (self.server, *self.nodes):
             host.machine.kill()
         self._switch.machine.kill()
         remove_cgroup(self._cgroup)
-        shutil.rmtree(self.directory)
+        for host in (self.server, *self.nodes):
+            if host.directory.exists():
+                shutil.rmtree(host.directory)
+        for path in (self.directory / "lab.part", self.directory / _STATE):
+            path.unlink(missing_ok=True)
+        self.directory.rmdir()
 
     def __enter__(self) -> Self:
         self.up()
@@ -122,13 +141,14 @@ class Lab:
         host = self.host(name)
         if host.machine.is_on:
             raise LabError(f"{name} is on")
-        self._boot(host)
-        if isinstance(host, Node):
+        try:
+            self._boot(host)
             ready = host.start()
-            if wait:
-                ready()
-        else:
-            self.server.start()
+        except BaseException:
+            host.machine.kill()
+            raise
+        if wait:
+            ready()
 
     def _boot(self, host: Host) -> None:
         host.boot(with_us=self._with_us)
@@ -138,7 +158,7 @@ class Lab:
     # --- the network
 
     def partition(self, one: Hosts, other: Hosts) -> None:
-        """Drop all that goes between these hosts, besides what is cut already; nobody is told."""
+        """Drop all packets between these hosts, without an error to either. Partitions before it stay."""
         self._filter(self._cuts | cuts_between(self._names(one), self._names(other)), self._links)
 
     def heal(self) -> None:
@@ -177,6 +197,11 @@ class Lab:
 
     def _save(self) -> None:
         """For `opened`."""
+        part = self.directory / "lab.part"
+        part.write_text(self._state())
+        part.replace(self.directory / _STATE)
+
+    def _state(self) -> str:
         links = {name: dataclasses.asdict(link) for name, link in self._links.items()}
         state = {
             "token": self._token,
@@ -184,6 +209,4 @@ class Lab:
             "cuts": sorted(map(sorted, self._cuts)),
             "links": links,
         }
-        part = self.directory / "lab.part"
-        part.write_text(json.dumps(state))
-        part.replace(self.directory / "lab.json")
+        return json.dumps(state)

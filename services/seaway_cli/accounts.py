@@ -3,11 +3,12 @@ machines that join. Pure.
 
 JetStream acknowledges to whatever reply subject a message bears, past all permissions of who sent it. In the services'
 account an agent could so have words put into another's inbox, into a bucket, or into JetStream's own subjects. In an
-account of its own it reaches the services by two subjects: what it asks is imported from them as a service, whose
-answers come back to it and nowhere else; what it tells they import, and answer nothing.
+account of its own it reaches the services by two subjects, both imported from them as services: what it asks, and what
+it tells. If an answer is asked for, it comes back to that account and nowhere else.
 
-The services export to all nodes at once, to each the subjects that have the account's name in the node's place: a line
-for each node and direction is all that a node adds to the configuration.
+The services export to all nodes at once, to each the subjects that have the account's name in the node's place. So a
+node's account is all that the node adds to the configuration: nats-server compares each stream that an account imports
+with each one that its exporter imports, which took a second with an import for each node in the services' account.
 
 A machine that joins by a token asks metadata for one thing, from an account where nobody else is.
 """
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from seaway_cli.permissions import JOIN, node_of, node_subjects
 from seaway_contracts.catalogue import ADMIT_NODE
-from seaway_contracts.channels import ALL_NODES, ASK, DO
+from seaway_contracts.channels import ALL_NODES, ASK, DO, TELL
 
 SUITE: Final = "SEAWAY"
 JOINING: Final = "JOIN"
@@ -43,25 +44,28 @@ def accounts(users: Iterable[str]) -> Mapping[str, Account]:
     """The accounts of these users, by name."""
     nodes = sorted(node for user in users if (node := node_of(user)))
     joining = Account((), ({"service": _of(SUITE, ADMIT_NODE.subject())},))
-    return {SUITE: _suite(nodes), JOINING: joining, **{node: _node(node) for node in nodes}}
+    return {SUITE: _suite(), JOINING: joining, **{node: _node(node) for node in nodes}}
 
 
-def _suite(nodes: Iterable[str]) -> Account:
-    any_asks, any_hears = (f"{part.format(node='*')}.>" for part in (ASK, DO))
-    exports: tuple[Json, ...] = (
-        {"service": any_asks, "account_token_position": _NODE_PLACE},
-        {"stream": any_hears, "account_token_position": _NODE_PLACE},
-        {"stream": f"{DO.format(node=ALL_NODES)}.>"},
-        {"service": ADMIT_NODE.subject(), "accounts": [JOINING]},
+def _suite() -> Account:
+    ask, tell, do = (f"{part.format(node='*')}.>" for part in (ASK, TELL, DO))
+    return Account(
+        exports=(
+            {"service": ask, "account_token_position": _NODE_PLACE},
+            {"service": tell, "account_token_position": _NODE_PLACE},
+            {"stream": do, "account_token_position": _NODE_PLACE},
+            {"stream": f"{DO.format(node=ALL_NODES)}.>"},
+            {"service": ADMIT_NODE.subject(), "accounts": [JOINING]},
+        ),
+        imports=(),
     )
-    return Account(exports, tuple({"stream": _of(node, node_subjects(node).tells)} for node in nodes))
 
 
 def _node(node: str) -> Account:
     subjects = node_subjects(node)
-    services = ({"service": _of(SUITE, subjects.asks)},)
+    services = ({"service": _of(SUITE, subject)} for subject in (subjects.asks, subjects.tells))
     streams = ({"stream": _of(SUITE, subject)} for subject in subjects.hears)
-    return Account(({"stream": subjects.tells, "accounts": [SUITE]},), (*services, *streams))
+    return Account((), (*services, *streams))
 
 
 def _of(account: str, subject: str) -> Json:

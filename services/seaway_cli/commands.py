@@ -86,7 +86,7 @@ def stays() -> list[str]:
 
 def _purge_agent(layout: Layout, clean_node: Callable[[Layout, str], None]) -> list[str]:
     """Only what agents make is removed; other things in these directories stay."""
-    if not lone_agent.databases(layout) and not layout.agent_config.exists():
+    if not lone_agent.databases(layout) and not layout.node_key.exists():
         raise CliError(
             f"{layout.root} has no suite.json and no agent's database, so it is not Seaway's: nothing was removed"
         )

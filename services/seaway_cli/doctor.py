@@ -1,4 +1,4 @@
-"""`seaway doctor` on a node that joined: what it can't reach, and what doesn't fit."""
+"""`seaway doctor` on a node that joined: what it can't reach, and whether its clock and version agree."""
 
 import socket
 import time
@@ -29,7 +29,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `text` says what to do where it is not well."""
+    """The result of one check. If it failed, `text` says what to do."""
 
     what: str
     well: bool
@@ -66,13 +66,13 @@ class Node:
 
 
 def examine(node: Node) -> Iterator[Finding]:
-    """What is well and what isn't. It ends at the first thing without which nothing else can be known."""
+    """Run the checks. They end at the first failure on which all others depend."""
     servers = [_server(host, port) for host, port in nats_endpoints(node.url)]
     yield from servers
     if not any(finding.well for finding in servers):
         return
-    if not node.login.works():
-        yield Finding("login", False, f"NATS does not let {node.name} in: was it removed (`seaway node ls`)?")
+    if trouble := node.login.trouble():
+        yield Finding("login", False, f"{trouble}. Was the node removed (`seaway node ls` on the suite's machine)?")
         return
     yield Finding("login", True, f"NATS lets {node.name} in")
     try:

@@ -43,6 +43,11 @@ class Layout:
         return self.root / "join"
 
     @property
+    def node_key(self) -> Path:
+        """The seed of its key. `seaway join` writes it first, and `agent_config` last."""
+        return self.joined / "nkey"
+
+    @property
     def agent_config(self) -> Path:
         """The settings of the agent of a machine that joined."""
         return self.joined / "agent.toml"

@@ -4,33 +4,30 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from seaway_cli.cluster_app import cluster_app
-from seaway_cli.errors import CliError, describe, usage
+from seaway_cli.errors import CliError, describe
 from seaway_cli.layout import ROOT, RUN, Layout
 from seaway_cli.node_app import node_app
-from seaway_cli.options import SuiteRoot, SuiteRun, layout_of, normal, run_of
+from seaway_cli.options import (
+    NatsCa,
+    OutsideNats,
+    Passwords,
+    SuiteRoot,
+    SuiteRun,
+    cluster_of,
+    layout_of,
+    normal,
+    run_of,
+)
 from seaway_cli.place_app import place
 from seaway_contracts.version import VERSION
 
-if TYPE_CHECKING:
-    from seaway_cli.tokens import Cluster
-
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
-OutsideNats = Annotated[
-    str, typer.Option("--nats", help="URL of the cluster's NATS server, where no suite of `seaway up` runs here")
-]
-Passwords = Annotated[
-    Path | None,
-    typer.Option("--nats-passwords", help="directory with a password for each user at that server"),
-]
-NatsCa = Annotated[
-    Path | None, typer.Option("--nats-ca", help="CA that has signed the NATS server's certificate (PEM)")
-]
 
 # typer brings a click of its own or uses the installed one, depending on its version
 _ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -145,7 +142,7 @@ def node_keys(
     """Show the public keys of nodes that joined by tokens, for the owner of an outside NATS server."""
     from seaway_cli import tokens
 
-    if text := tokens.keys(_cluster(root, run, nats, nats_passwords, nats_ca)):
+    if text := tokens.keys(cluster_of(root, run, nats, nats_passwords, nats_ca)):
         print(text)
 
 
@@ -163,7 +160,7 @@ def token_create(
     """Make a token by which a machine joins, and say how."""
     from seaway_cli import tokens
 
-    print(tokens.create(_cluster(root, run, nats, nats_passwords, nats_ca), ttl, uses, label or ()))
+    print(tokens.create(cluster_of(root, run, nats, nats_passwords, nats_ca), ttl, uses, label or ()))
 
 
 @token_app.command("ls")
@@ -178,7 +175,7 @@ def token_ls(
     """List tokens: how often each was used, and by which nodes."""
     from seaway_cli import tokens
 
-    print(tokens.listed(_cluster(root, run, nats, nats_passwords, nats_ca), as_json=as_json))
+    print(tokens.listed(cluster_of(root, run, nats, nats_passwords, nats_ca), as_json=as_json))
 
 
 @token_app.command("rm")
@@ -193,7 +190,7 @@ def token_rm(
     """Remove a token, so that nobody joins by it. Nodes that have joined stay."""
     from seaway_cli import tokens
 
-    print(tokens.remove(_cluster(root, run, nats, nats_passwords, nats_ca), token))
+    print(tokens.remove(cluster_of(root, run, nats, nats_passwords, nats_ca), token))
 
 
 @app.command()
@@ -202,6 +199,9 @@ def join(
     token: Annotated[str, typer.Option(help="from `seaway token create`", envvar="SEAWAY_TOKEN")],
     node: Annotated[str | None, typer.Option(help="the new node's name [the host's]")] = None,
     nats_ca: NatsCa = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="send the token to another machine without TLS, for all to read")
+    ] = False,
     wait: Annotated[float, typer.Option(min=0, help="seconds to wait until the NATS server lets the node in")] = 60.0,
     root: Root = ROOT,
     run: Run = RUN,
@@ -210,7 +210,7 @@ def join(
     from seaway_cli import joining
 
     layout = Layout(normal(root), normal(run))
-    print(joining.join(joining.JoinOptions(layout, nats, token, node, nats_ca, wait)))
+    print(joining.join(joining.JoinOptions(layout, nats, token, node, nats_ca, insecure, wait)))
 
 
 @app.command()
@@ -237,16 +237,6 @@ def doctor(
 def version() -> None:
     """Show the version."""
     print(f"seaway {VERSION}")
-
-
-def _cluster(root: Path | None, run: Path | None, nats: str, passwords: Path | None, ca: Path | None) -> "Cluster":
-    from seaway_cli.tokens import Cluster
-
-    if not nats:
-        return Cluster.of(layout_of(root, run))
-    if passwords is None:
-        raise usage("--nats needs --nats-passwords: the directory with a password for each NATS user")
-    return Cluster(nats, passwords.absolute(), ca)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

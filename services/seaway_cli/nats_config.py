@@ -3,13 +3,14 @@
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from seaway_cli.accounts import SUITE, Account, Json, account_of, accounts
+from seaway_cli.accounts import JOINING, SUITE, Account, Json, account_of, accounts
 from seaway_cli.hosts import Listen
 from seaway_cli.permissions import USERS, agent_user, nats_permissions
 from seaway_contracts.joining import is_public_key
@@ -24,6 +25,8 @@ _EXAMPLE: Final = """\
 """
 _MAX_FILE_STORE: Final = 64 << 30  # above the streams' reservations, so that a small disk isn't refused beforehand
 _MAX_MEMORY_STORE: Final = 256 << 20
+_JOINING_LIMITS: Final = {"max_connections": 256, "max_subscriptions": 16, "max_payload": 16 << 10}
+"""Every token that was ever made has the password of `join`, so its holders may only keep each other from joining."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ def _account(name: str, account: Account, lines_of_users: Iterable[str]) -> str:
     lines = [f"{json.dumps(name)}: {{"]
     if name == SUITE:
         lines.append("jetstream: enabled")
+    if name == JOINING:
+        lines.append(f"limits: {json.dumps(_JOINING_LIMITS)}")
     lines += [f"users: [\n{users}\n]", _list("exports", account.exports), _list("imports", account.imports), "}"]
     return "\n".join(lines)
 
@@ -108,7 +113,17 @@ def outside(nodes: Iterable[str]) -> str:
     keys = {node: _check_key(key) for node, is_joined, key in given if is_joined}
     users = (*(agent_user(node) for node, is_joined, _ in given if not is_joined), *USERS)
     passwords = {user: "$SEAWAY_NATS_" + re.sub(r"\W", "_", user).upper() for user in users}
+    _check_once("node", (node for node, _, _ in given))
+    _check_once("key", keys.values())
+    _check_once("variable (nodes whose names differ only in case, - and _)", passwords.values())
     return _EXAMPLE + accounts_block(passwords, keys)
+
+
+def _check_once(what: str, texts: Iterable[str]) -> None:
+    """Raise ValueError for one that is there twice: two nodes could log in as one, or the server takes up nothing."""
+    counted = Counter(texts)
+    if twice := sorted(text for text, times in counted.items() if times > 1):
+        raise ValueError(f"the {what} {twice[0]} is there twice")
 
 
 def _check_key(key: str) -> str:
@@ -118,4 +133,7 @@ def _check_key(key: str) -> str:
 
 
 if __name__ == "__main__":
-    print(outside(sys.argv[1:]), end="")
+    try:
+        print(outside(sys.argv[1:]), end="")
+    except ValueError as error:
+        sys.exit(f"make-users: {error}")

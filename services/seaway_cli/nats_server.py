@@ -119,14 +119,18 @@ def nodes(layout: Layout) -> list[str]:
 def node_keys(file: Path) -> dict[str, str]:
     """The public keys of nodes that joined, by node. Without a file there are none: metadata makes it anew.
 
-    One key that is damaged would keep the server from taking up the whole configuration, so it is left out.
+    One key that is damaged or there twice would keep the server from taking up the whole configuration, so it is left
+    out.
     """
     try:
         found = json.loads(file.read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
     good = isinstance(found, dict) and all(isinstance(key, str) for key in found.values())
-    return {node: key for node, key in found.items() if _fits(node, key)} if good else {}
+    if not good:
+        return {}
+    first = {key: node for node, key in reversed(found.items()) if _fits(node, key)}
+    return {node: key for node, key in found.items() if first.get(key) == node}
 
 
 def _fits(node: str, key: str) -> bool:

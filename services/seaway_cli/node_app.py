@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from seaway_cli.options import SuiteRoot, SuiteRun, layout_of
+from seaway_cli.options import NatsCa, OutsideNats, Passwords, SuiteRoot, SuiteRun, cluster_of, layout_of
 from seaway_contracts.node_settings import Availability, NodeSettings
 from seaway_contracts.nodes import CORE
 
@@ -19,9 +19,11 @@ def node_ls(root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False)
     from seaway_cli import node_settings
     from seaway_cli.node_view import as_document, print_nodes
 
-    found = node_settings.nodes(layout_of(root, run))
+    layout = layout_of(root, run)
+    found = node_settings.nodes(layout)
     if as_json:
-        print(json.dumps([as_document(record) for record in found]))
+        identities = node_settings.identities(layout)
+        print(json.dumps([as_document(record, identities.get(record.node)) for record in found]))
     else:
         print_nodes(found)
 
@@ -32,12 +34,13 @@ def node_inspect(names: list[str], root: SuiteRoot = None, run: SuiteRun = None,
     from seaway_cli import node_settings
     from seaway_cli.node_view import as_document, print_node
 
-    found = node_settings.nodes(layout_of(root, run), names)
+    layout = layout_of(root, run)
+    found, identities = node_settings.nodes(layout, names), node_settings.identities(layout)
     if as_json:
-        print(json.dumps([as_document(record) for record in found]))
+        print(json.dumps([as_document(record, identities.get(record.node)) for record in found]))
         return
     for record in found:
-        print_node(record)
+        print_node(record, identities.get(record.node))
 
 
 @node_app.command("label")
@@ -118,16 +121,24 @@ def node_rm(
     run: SuiteRun = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="also where the node holds containers")] = False,
     as_json: Json = False,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
 ) -> None:
     """Remove a node, with the records of its containers. What runs there still runs: `seaway purge` there ends it."""
     from seaway_cli import nodes
 
-    removed = nodes.remove(layout_of(root, run), name, force=force)
+    if nats:
+        removed = nodes.remove_outside(cluster_of(root, run, nats, nats_passwords, nats_ca), name, force=force)
+    else:
+        removed = nodes.remove(layout_of(root, run), name, force=force)
     if as_json:
-        print(json.dumps({"node": name, "containers": removed}))
+        print(json.dumps({"node": name, "containers": removed.containers, "login_stays": bool(removed.to_do)}))
         return
-    gone = f" with the records of its containers ({removed})" if removed else ""
+    gone = f" with the records of its containers ({removed.containers})" if removed.containers else ""
     print(f"Node {name} was removed{gone}. What runs on its machine still runs: `seaway purge` there ends it.")
+    if removed.to_do:
+        print(removed.to_do)
 
 
 def _drain_and_stop(name: str, root: SuiteRoot, run: SuiteRun, as_json: bool) -> None:

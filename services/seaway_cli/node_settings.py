@@ -13,9 +13,10 @@ from seaway_cli.layout import Layout
 from seaway_cli.nats_login import Login
 from seaway_cli.permissions import API, CLI, agent_user
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import LIST_NODES, UPDATE_CLUSTER, UPDATE_NODE
+from seaway_contracts.catalogue import LIST_IDENTITIES, LIST_NODES, UPDATE_CLUSTER, UPDATE_NODE
 from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.joining import NodeIdentity
 from seaway_contracts.node_settings import (
     Availability,
     ClusterSettings,
@@ -37,6 +38,11 @@ def nodes(layout: Layout, names: Sequence[str] | None = None) -> list[NodeRecord
     if missing := [name for name in names if name not in by_name]:
         raise CliError(f"no such node: {missing[0]}")
     return [by_name[name] for name in names]
+
+
+def identities(layout: Layout) -> dict[str, NodeIdentity]:
+    """By node, of those that joined by a token. Raises CliError."""
+    return {one.node: one for one in _ask(layout, API, LIST_IDENTITIES, Empty()).identities}
 
 
 def label(layout: Layout, node: str, words: Sequence[str]) -> NodeSettings:

@@ -1,5 +1,6 @@
 """Nodes as `seaway node ls` and `inspect` show them."""
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -7,14 +8,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from seaway_contracts.joining import NodeIdentity
 from seaway_contracts.nodes import CORE, NodeRecord
 
 _COLOUR = {"up": "green", "down": "red"}
 _GIB = 1 << 30
 
 
-def as_document(record: NodeRecord) -> dict[str, Any]:
-    """All that is known of a node, as JSON."""
+def as_document(record: NodeRecord, identity: NodeIdentity | None = None) -> dict[str, Any]:
+    """All that is known of a node, as JSON. `identity`: of a node that joined by a token."""
     beat, settings = record.beat, record.settings
     return {
         "node": record.node,
@@ -28,6 +30,7 @@ def as_document(record: NodeRecord) -> dict[str, Any]:
             include={"address", "capacity", "free", "running", "containers", "reserved", "pressure", "interval_ns"}
         ),
         "facts": beat.facts.model_dump(exclude={"labels"}),
+        "identity": identity and identity.model_dump(include={"public_key", "token", "since_ns"}),
     }
 
 
@@ -55,16 +58,16 @@ def print_nodes(records: Iterable[NodeRecord], console: Console | None = None) -
     console.print(table)
 
 
-def print_node(record: NodeRecord, console: Console | None = None) -> None:
+def print_node(record: NodeRecord, identity: NodeIdentity | None = None, console: Console | None = None) -> None:
     """Print a node's properties, one on each line."""
     console = console or Console(soft_wrap=True, highlight=False)
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in _properties(record):
+    for name, value in _properties(record, identity):
         table.add_row(name, escape(value))
     console.print(table)
 
 
-def _properties(record: NodeRecord) -> Iterator[tuple[str, str]]:
+def _properties(record: NodeRecord, identity: NodeIdentity | None) -> Iterator[tuple[str, str]]:
     beat, facts, settings = record.beat, record.beat.facts, record.settings
     yield "node", record.node
     yield "state", record.state
@@ -72,6 +75,9 @@ def _properties(record: NodeRecord) -> Iterator[tuple[str, str]]:
     yield "pressure", " ".join(beat.pressure) or "-"
     yield "labels", " ".join(_labels(record)) or "-"
     yield "address", beat.address
+    if identity is not None:
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(identity.since_ns / 10**9))
+        yield "joined", f"{at} by the token {identity.token}, with the key {identity.public_key}"
     yield "cpus", f"{beat.capacity.nano_cpus / CORE:g}, {beat.free.nano_cpus / CORE:g} free"
     yield "memory", f"{beat.capacity.memory / _GIB:.1f} GiB, {beat.free.memory / _GIB:.1f} GiB free"
     yield "kept free", f"{settings.reserved.nano_cpus / CORE:g} CPUs, {settings.reserved.memory / _GIB:.1f} GiB"

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,18 +12,34 @@ from seaway_cli.errors import CliError, usage
 from seaway_cli.layout import Layout
 from seaway_cli.nats_login import Login
 from seaway_cli.permissions import API, agent_user
-from seaway_contracts.catalogue import KNOWN_CONTAINERS, REMOVE_NODE
+from seaway_cli.tokens import Cluster
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import KNOWN_CONTAINERS, LIST_IDENTITIES, REMOVE_NODE
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.nodes import RemoveNode
 
 _RELOAD_S: Final = 20.0
 """A server with the accounts of a thousand nodes takes some seconds for two reloads on a busy machine."""
 _POLL_S: Final = 0.05
+_AGAIN_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Removed:
+    """`containers`: how many containers' records are gone; `to_do`: what somebody must still do, or ``""``."""
+
+    containers: int
+    to_do: str = ""
 
 
 def add(layout: Layout, node: str) -> str:
     """Make the node's user, if there is none; how to start its agent. Raises CliError."""
     user, status = _user(node), _status(layout)
+    if not status["own_nats"]:
+        raise CliError(
+            f"the NATS server of this suite is an outside one ({status['nats']}): its owner makes users there, by "
+            "deploy/nats/make-users; or use `seaway token create`"
+        )
     if node == status["node"]:
         raise CliError(f"{node} is the node of this machine, and its agent runs already: give the new one another name")
     if node in nats_server.node_keys(layout.node_keys):
@@ -39,14 +56,13 @@ def add(layout: Layout, node: str) -> str:
     return _how_to_start(status, node, secret)
 
 
-def remove(layout: Layout, node: str, *, force: bool) -> int:
-    """Remove the node's records and its user; its agent is cut off. Returns the number of its containers' records.
-
-    Raises CliError.
-    """
+def remove(layout: Layout, node: str, *, force: bool) -> Removed:
+    """Remove the node's records and its user, so that its agent is cut off. Raises CliError."""
     user, status = _user(node), _status(layout)
     if node == status["node"]:
         raise CliError(f"{node} is the node of this machine: `seaway down` stops its agent")
+    if not status["own_nats"]:
+        return remove_outside(Cluster.of(layout), node, force=force)
     secret = layout.secret(user)
     added = secret.exists()
     removed = _remove_records(layout, status, RemoveNode(node=node, force=force), or_none=added)
@@ -54,9 +70,28 @@ def remove(layout: Layout, node: str, *, force: bool) -> int:
         login = _login(status, user, nats_server.password(secret))
         secret.unlink()
         _shut_out(layout, login)
-    else:  # after an attempt that failed half-way
-        _reload(layout)
-    return removed
+    else:  # it has a key, or an attempt before this one failed half-way
+        _forget_key(layout, node)
+    return Removed(removed)
+
+
+def remove_outside(cluster: Cluster, node: str, *, force: bool) -> Removed:
+    """Remove the node's records and its identity. Only the owner of an outside server can remove its user.
+
+    Metadata ignores the agent that runs; the next one would be a new node until then. Raises CliError.
+    """
+    user = _user(node)
+    joined = {one.node for one in cluster.ask(LIST_IDENTITIES, Empty()).identities}
+    removed = cluster.ask(REMOVE_NODE, RemoveNode(node=node, force=force)).containers
+    if cluster.passwords is None:
+        return Removed(removed)
+    first = "" if node in joined else f"removes {cluster.passwords / user}, "
+    return Removed(
+        removed,
+        f"The NATS server at {cluster.url} still lets the agent of {node} in, and it would be a node again at its next "
+        f"start. The server's owner {first}runs deploy/nats/make-users with the nodes that stay "
+        "(`seaway node keys` lists those with keys), and reloads the server: deploy/README.md.",
+    )
 
 
 def _remove_records(layout: Layout, status: dict[str, Any], request: RemoveNode, *, or_none: bool) -> int:
@@ -80,13 +115,11 @@ def _user(node: str) -> str:
 
 
 def _status(layout: Layout) -> dict[str, Any]:
-    """Of the suite, which must run with a NATS server of its own."""
+    """Of the suite, which must run."""
     suite.identify(layout)
     status = commands.status(layout.run)
     if status["root"] != str(layout.root):
         raise CliError(f"the suite in {layout.run} has another root directory: pass --root {status['root']}")
-    if not status["own_nats"]:
-        raise CliError(f"the NATS server of this suite is an outside one ({status['nats']}): make the user there")
     return status
 
 
@@ -104,10 +137,25 @@ def _let_in(layout: Layout, status: dict[str, Any], node: str, password: str) ->
     login, deadline = _login(status, agent_user(node), password), time.monotonic() + _RELOAD_S
     asked = KNOWN_CONTAINERS.subject(node)
     _reload(layout)
+    reload_at = 0.0
     while not login.reaches(asked):
         _wait(deadline)
-        if login.works():
+        if time.monotonic() >= reload_at and login.works():
             _reload(layout)
+            reload_at = time.monotonic() + _AGAIN_S
+
+
+def _forget_key(layout: Layout, node: str) -> None:
+    """Wait until metadata has taken the node's key out of the file, and have the server end its connections."""
+    deadline = time.monotonic() + _RELOAD_S
+    while node in nats_server.node_keys(layout.node_keys):
+        if time.monotonic() > deadline:
+            raise CliError(
+                f"the records of {node} are gone, but metadata has not removed its key from {layout.node_keys}: "
+                "see the suite's log/metadata.log, and give the same command again"
+            )
+        time.sleep(_POLL_S)
+    _reload(layout)
 
 
 def _shut_out(layout: Layout, login: Login) -> None:

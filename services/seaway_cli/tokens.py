@@ -20,31 +20,35 @@ from seaway_contracts.catalogue import CREATE_TOKEN, LIST_IDENTITIES, LIST_TOKEN
 from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.joining import CreateToken, TokenInfo, TokenRef, TokenText, check_labels, hash_of, parse_token
+from seaway_kit.addresses import is_loopback, nats_endpoints
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_LOOPBACK: Final = re.compile(r"//(127\.|localhost|\[::1\])")
 _S: Final = 10**9
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster, as its command line reaches it: by its URL and a directory with a password for each NATS user."""
+    """A cluster, as its command line reaches it: by its URL and a directory with a password for each NATS user.
+
+    Without that directory its NATS server has no users.
+    """
 
     url: str
-    passwords: Path
+    passwords: Path | None
     ca: Path | None
 
     @classmethod
     def of(cls, layout: Layout) -> "Cluster":
-        """That of the suite that runs here. Raises CliError where none does, or its NATS server has no users."""
+        """The cluster of the suite that runs here. Raises CliError where none runs."""
         suite.identify(layout)
         status: dict[str, Any] = commands.status(layout.run)
-        if not status["passwords"]:
-            raise CliError("the NATS server of this suite has no users, so nobody could be kept out: nodes can't join")
-        return cls(status["nats"], Path(status["passwords"]), Path(status["nats_ca"]) if status["nats_ca"] else None)
+        passwords, ca = (Path(status[name]) if status[name] else None for name in ("passwords", "nats_ca"))
+        return cls(status["nats"], passwords, ca)
 
     def password(self, user: str) -> str:
         """Raises CliError where there is none."""
+        if self.passwords is None:
+            raise CliError("the cluster's NATS server has no users, so nobody could be kept out: nodes can't join")
         try:
             return (self.passwords / user).read_text().strip()
         except OSError as error:
@@ -52,20 +56,24 @@ class Cluster:
 
     def ask(self, channel: CallChannel[Q, R], request: Q) -> R:
         """Ask as the API's user: that of the command line is also subscribers', who change nothing. Raises CliError."""
+        user, password = (API, self.password(API)) if self.passwords else ("", "")
         try:
-            return ask_once(channel, request, url=self.url, user=API, password=self.password(API), ca=self.ca)
+            return ask_once(channel, request, url=self.url, user=user, password=password, ca=self.ca)
         except SeawayError as error:
             raise CliError(error.message) from None
 
 
 def create(cluster: Cluster, ttl: str, uses: int, labels: Iterable[str]) -> str:
-    """Make a token; it, and how to use it. Raises CliError."""
+    """Make a token; return text with the command to use it by. Raises CliError."""
     given = parse_labels(labels)
     token = TokenText(secrets.token_hex(6), secrets.token_hex(16), cluster.password(JOIN))
     try:
         parse_token(str(token))
     except ValueError:
-        raise CliError(f"the password of the NATS user {JOIN} has characters beside A-Z a-z 0-9 _ -") from None
+        raise CliError(
+            f"the password of the NATS user {JOIN} may only have the characters A-Z a-z 0-9 _ - in a token: "
+            "change it at the server"
+        ) from None
     request = CreateToken(id=token.id, hash=hash_of(token.secret), ttl_s=parse_ttl(ttl), uses=uses, labels=given)
     made = cluster.ask(CREATE_TOKEN, request)
     return _how_to_join(cluster, token, made)
@@ -78,7 +86,7 @@ def _how_to_join(cluster: Cluster, token: TokenText, made: TokenInfo) -> str:
         words += ["--nats-ca", str(cluster.ca)]
         copied = f", with a copy of {cluster.ca}"
     where = f"On the machine that is to join{copied}:"
-    if _LOOPBACK.search(cluster.url):
+    if all(is_loopback(host) for host, _ in nats_endpoints(cluster.url)):
         where = "NATS listens on this machine only (`seaway up --listen ADDRESS` opens it to others). Here:"
     times = "once" if made.uses == 1 else f"{made.uses} times"
     until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(made.expires_ns / _S))

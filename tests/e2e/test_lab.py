@@ -1,6 +1,7 @@
 """The lab of deploy/lab: hosts of their own on one machine, and a network that can be parted, slowed and made lossy."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -226,6 +227,21 @@ def test_hosts_end_with_the_process_that_made_them(e2e_directory: Path) -> None:
         maker.kill()
     eventually(lambda: set(census(directory) - before) <= {"directory", "cgroups"}, "no processes", _PATIENCE_S)
     Lab.opened(directory).down()
+    expect_nothing_left(directory, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_command_that_ends_half_way_leaves_nothing(e2e_directory: Path, number: signal.Signals) -> None:
+    directory = e2e_directory / f"lab-{number.name}"
+    before = census(directory)
+    words = [sys.executable, "-m", "deploy.lab", "--directory", str(directory), "2"]
+    with subprocess.Popen(words, cwd=_REPOSITORY, stderr=subprocess.DEVNULL) as up:
+        eventually((directory / "h1" / "run").exists, "h1 to start", _PATIENCE_S)
+        up.send_signal(number)
+    assert up.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+    if number == signal.SIGKILL:
+        assert command(directory, "3").stderr.startswith(f"lab: {directory} is in use: end the lab there with")
+        assert command(directory, "down").returncode == 0
     expect_nothing_left(directory, before)
 
 

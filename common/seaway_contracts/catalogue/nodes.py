@@ -33,7 +33,7 @@ NODE_REMOVE: Final = _event("remove", "A node was removed from the cluster, with
 NODE_UPDATE: Final = event("node", "update", s.NodeUpdated, "A node's settings were changed.", owner=METADATA)
 NODE_ADMIT: Final = _event("admit", "A machine joined by a token, and its key was stored as the node's.")
 NODE_REFUSE: Final = _event(
-    "refuse", "A machine was refused: its token is unknown, expired or used, or its name is taken."
+    "refuse", "A machine was refused: its token is unknown, expired or used, or its name or key is another node's."
 )
 
 BEAT: Final = message(

@@ -1,6 +1,6 @@
 """Keeps a file of the public keys of nodes that joined, and has the supervisor reload the NATS server beside it.
 
-Each copy of metadata does it for the NATS server of its own machine, so that all servers of a cluster take a node in.
+Each copy of metadata does it for the NATS server of its own machine, so that all servers of a cluster let a node in.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Final
 
 from seaway_bus.transport import TransportError
 from seaway_contracts.errors import SeawayError
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.private_files import write_private
 from seaway_metadata.kinds.identities import Identities
 
@@ -22,7 +23,7 @@ _ANSWER_S: Final = 10.0
 
 
 class NodeKeys:
-    """One copy's. Without a file it does nothing: the owner of the NATS server lets nodes in."""
+    """The file of one copy of metadata. Without one it does nothing: the owner of the NATS server lets nodes in."""
 
     def __init__(self, identities: Identities, file: Path | None, supervisor: Path | None) -> None:
         self._identities = identities
@@ -33,15 +34,16 @@ class NodeKeys:
         self._reload = False
 
     def reload(self) -> None:
-        """Have the server take the keys up soon, also where they are as they were."""
+        """Have the server reload soon, even if the keys are unchanged."""
         self._reload = True
         self._wanted.set()
 
     async def run(self) -> None:
-        """Write the file when it differs from the records, and ask for a reload. It tries until that is done."""
+        """Write the file when it differs from the records, and ask for a reload. Repeat both until they succeed."""
         if self._file is None:
             await asyncio.Event().wait()
             return
+        self._reload = _unfinished(self._file).exists()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -58,15 +60,24 @@ class NodeKeys:
         before, is_new = _read(file), False
         if keys != before:
             is_new = not keys.keys() <= before.keys()
+            _unfinished(file).touch()
             part = file.with_name(file.name + ".part")
             write_private(part, json.dumps(keys, indent=1).encode())
             part.replace(file)
+            reach(Failpoint.ADMIT_KEYS_WRITTEN)
             self._reload = True
         is_due, self._reload = self._reload, False
         if is_due and self._supervisor is not None:
             await _ask(self._supervisor, "reload")
-        if is_new:  # nats-server 2.10 connects an account that a reload brings to the others at the next one
+        if is_new:  # nats-server 2.10 connects a new account to the others only at the next reload
             self.reload()
+        else:
+            _unfinished(file).unlink(missing_ok=True)
+
+
+def _unfinished(file: Path) -> Path:
+    """There from before the file is changed until NATS has reloaded, so that the next process reloads in any case."""
+    return file.with_name(file.name + ".unfinished")
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Tokens and identities in their buckets, changed by compare and set alone: any copy of metadata may do it.
 
-Both are few and rarely read, so no copy keeps them in memory: the buckets are the truth at each request.
+Both are few and rarely read, so no copy caches them: each request reads the buckets.
 """
 
 from typing import Final, TypeVar
@@ -16,13 +16,13 @@ KEEP_EXPIRED_NS: Final = 7 * 86_400 * 10**9
 
 
 class Tokens:
-    """The bucket of tokens. All methods raise TransportError; ValueError for what is none of ours."""
+    """The bucket of tokens. All methods raise TransportError; ValueError for an entry that can't be read."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     async def add(self, token: JoinToken) -> JoinToken | None:
-        """Store a token; None where another one has that id. The same one again is as stored."""
+        """Store a token; return what is stored, or None where another token has that id."""
         try:
             await self._bucket.create(token.id, encode(token))
         except WrongRevision:
@@ -41,14 +41,14 @@ class Tokens:
         return sorted(found, key=lambda token: (token.created_ns, token.id))
 
     async def remove(self, identifier: str) -> JoinToken | None:
-        """Remove a token; as it was, None where there is none."""
+        """Remove a token; return it as it was, or None where there is none."""
         found = await self.get(identifier)
         if found is not None:
             await self._bucket.delete(identifier)
         return found
 
     async def sweep(self, now_ns: int) -> None:
-        """Remove those that expired long ago."""
+        """Remove tokens that expired `KEEP_EXPIRED_NS` ago."""
         for token in await self.all():
             if token.expires_ns + KEEP_EXPIRED_NS < now_ns:
                 await self._bucket.delete(token.id)
@@ -65,15 +65,25 @@ class Tokens:
                 return token, ""
 
     async def give_back(self, request: AdmitNode) -> None:
-        """Take a use back of which nothing came."""
+        """Undo a use that led to no identity."""
         while (found := await self._bucket.get(request.token)) is not None:
             token = decode(JoinToken, found.value)
             less = given_back(token, request.node, request.public_key)
             if less is token or await self._update(less, found.revision):
                 return
 
-    async def burn(self, identifier: str, node: str) -> None:
-        """Keep a removed node from joining once more by the use that it has had."""
+    async def has_used(self, request: AdmitNode) -> bool:
+        """Whether the use is still counted: neither the token nor the node was removed meanwhile."""
+        token = await self.get(request.token)
+        return token is not None and token.joined.get(request.node) == request.public_key
+
+    async def burn(self, node: str) -> None:
+        """Keep a removed node from joining again by any use of a token that it has had."""
+        for token in await self.all():
+            if node in token.joined:
+                await self._burn(token.id, node)
+
+    async def _burn(self, identifier: str, node: str) -> None:
         while (found := await self._bucket.get(identifier)) is not None:
             token = decode(JoinToken, found.value)
             if not token.joined.get(node) or await self._update(used(token, node, ""), found.revision):
@@ -88,7 +98,7 @@ class Tokens:
 
 
 class Identities:
-    """The bucket of identities. All methods raise TransportError; ValueError for what is none of ours."""
+    """The bucket of identities. All methods raise TransportError; ValueError for an entry that can't be read."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -99,12 +109,19 @@ class Identities:
         return decode(NodeIdentity, found.value) if found else None
 
     async def all(self) -> list[NodeIdentity]:
-        """All identities, by name."""
-        found = [decode(NodeIdentity, entry.value) async for entry in self._bucket.entries()]
-        return sorted(found, key=lambda one: one.node)
+        """All identities, by name.
+
+        A key is one node's: that which was stored first. A NATS server refuses its whole configuration where a key
+        stands twice.
+        """
+        entries = sorted([entry async for entry in self._bucket.entries()], key=lambda entry: entry.revision)
+        first: dict[str, NodeIdentity] = {}
+        for identity in (decode(NodeIdentity, entry.value) for entry in entries):
+            first.setdefault(identity.public_key, identity)
+        return sorted(first.values(), key=lambda one: one.node)
 
     async def add(self, identity: NodeIdentity) -> NodeIdentity | None:
-        """Store an identity; None where that node has another key. The same key again is as stored."""
+        """Store an identity; return what is stored, or None where that node has another key."""
         try:
             await self._bucket.create(identity.node, encode(identity))
         except WrongRevision:

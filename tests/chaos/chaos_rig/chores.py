@@ -36,6 +36,7 @@ _BY: dict[str, tuple[str, ...]] = {
     "_exec": ("exec.", "supervisor."),
     "_unpack": ("unpack.",),
     "_pull": ("pull.",),
+    "_joined": ("join.", "admit.", "revoke."),
 }
 """The chore by which a failpoint is passed; the others are passed in every life. The first one that fits counts."""
 
@@ -92,6 +93,19 @@ class Chores:
     def _pull(self) -> None:
         self._ask("DELETE", f"/images/{self._source}:1?force=1")
         self._ask("POST", f"/images/create?fromImage={self._source}&tag=1")
+
+    def _joined(self) -> None:
+        """Another machine becomes a node, and is removed."""
+        suite, node = self._suite, f"chore-{next(_numbers)}"
+        place = suite.root.parent / node
+        here, there = ("--root", str(suite.root), "--run", str(suite.run)), ("--root", str(place), "--run", str(place))
+        token = suite.seaway("token", "create", *here).stdout.partition("--token ")[2].split()[:1]
+        try:
+            for _ in range(2):  # it may die itself
+                suite.seaway("join", suite.nats_url, "--token", *token, "--node", node, *there)
+        finally:
+            suite.seaway("node", "rm", node, *here)
+            suite.seaway("purge", *there)
 
     def _commands(self) -> None:
         name = f"chore-{next(_numbers)}"

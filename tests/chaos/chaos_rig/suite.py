@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from e2e_rig import images
-from e2e_rig.seaway import Seaway
+from e2e_rig.seaway import Finished, Seaway, seaway
 from e2e_rig.waits import eventually
 
 from chaos_rig.client import Client
@@ -80,6 +80,10 @@ class ChaosSuite(Seaway):
     def arm(self, point: Failpoint) -> None:
         """The next process that passes there dies."""
         (self._points / point).touch()
+
+    def seaway(self, *words: str) -> Finished:
+        """Run `seaway …` to its end, as on another machine; it dies at a failpoint that it passes."""
+        return seaway(*words, environment=os.environ | {VARIABLE: str(self._points)})
 
     def is_armed(self, point: Failpoint) -> bool:
         """Whether nobody has passed there since."""

@@ -33,6 +33,7 @@ class Seaway(Engine):
         r"/\.cache(/seccomp(/|$)|$)",  # crun keeps one compiled filter per profile
         r"^/root/nats/",
         r"^/root/secrets/agent\.",  # of a node that was added
+        r"^/root/node_keys\.json$",  # of nodes that have joined
         r"^/root/image/blobs/sha256/ID$",
         r"/layers/ID(/|$)",  # of images that are there
         r"/volumes/(?!ID(/|$)|\.)",  # whoever names a volume removes it

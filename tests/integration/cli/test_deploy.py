@@ -17,6 +17,7 @@ import pytest
 from seaway_bus import node_keys
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.transport import NotConnected
+from seaway_cli.layout import ROOT, RUN, Layout
 from seaway_cli.permissions import CLI, JOIN, USERS
 from seaway_testing.ports import free_port
 
@@ -239,7 +240,8 @@ def test_unit(unit: Path, tmp_path: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-SANDBOXED = [unit for unit in UNITS if unit.suffix == ".service" and unit.stem != "seaway-agent"]
+PRIVILEGED = {"seaway-agent.service", "seaway-node.service"}
+SANDBOXED = [unit for unit in UNITS if unit.suffix == ".service" and unit.name not in PRIVILEGED]
 
 
 @needs("systemd-analyze")
@@ -283,9 +285,23 @@ def test_only_the_agent_is_privileged() -> None:
     texts = {unit.name: unit.read_text() for unit in UNITS if unit.suffix == ".service"}
     for name, text in texts.items():
         sandboxed = "NoNewPrivileges=yes" in text and "CapabilityBoundingSet=\n" in text and "User=seaway" in text
-        assert sandboxed is (name != "seaway-agent.service"), name
-    assert "Delegate=yes" in texts["seaway-agent.service"]
-    assert "KillMode=process" in texts["seaway-agent.service"]
+        assert sandboxed is (name not in PRIVILEGED), name
+    for name in PRIVILEGED:
+        assert "Delegate=yes\n" in texts[name] and "KillMode=process\n" in texts[name]
+
+
+def test_the_unit_of_a_node_that_joined_starts_what_seaway_join_has_written() -> None:
+    """With the directories that `seaway join` takes by itself. The file says all else, so no variable may differ."""
+    unit = (DEPLOY / "systemd/seaway-node.service").read_text()
+    layout = Layout(ROOT, RUN)
+    assert f"--config {layout.agent_config}\n" in unit and f"ConditionPathExists={layout.agent_config}\n" in unit
+    assert f"StateDirectory={ROOT.relative_to('/var/lib')}\n" in unit
+    assert f"RuntimeDirectory={RUN.relative_to('/run')}\n" in unit
+    assert "Environment=" not in unit and "Conflicts=seaway-agent.service\n" in unit
+    agent = (DEPLOY / "systemd/seaway-agent.service").read_text().splitlines()
+    own = {"Restart", "WatchdogSec", "TimeoutStopSec", "KillMode", "Delegate", "TasksMax", "OOMScoreAdjust"}
+    shared = [line for line in agent if line.startswith("Limit") or line.partition("=")[0] in own]
+    assert set(shared) <= set(unit.splitlines())
 
 
 def test_what_is_kept_has_a_place() -> None:

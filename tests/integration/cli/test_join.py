@@ -8,19 +8,17 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import docker
 import pytest
 from tests.integration.cli.bus_users import bus_of, foreign, hearing, nats_url
 
 from seaway_bus.bus import Bus
 from seaway_bus.node_keys import new_seed, public_key
 from seaway_bus.transport import NotConnected
-from seaway_cli import demo_image
+from seaway_cli import control
 from seaway_cli.nats_login import Login
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
@@ -28,7 +26,7 @@ from seaway_contracts.joining import NodeIdentity
 from seaway_contracts.nodes import NodeEvent
 from seaway_metadata.store.stored import encode
 from seaway_testing.builders import beat
-from seaway_testing.waiting import GUARD_S, until, wait
+from seaway_testing.waiting import GUARD_S, until
 
 if TYPE_CHECKING:
     from conftest import TinySuite
@@ -147,7 +145,7 @@ async def test_tokens_that_admit_nobody_leave_nothing(suite: "TinySuite", machin
             (removed, "n3", "n3 was refused: this cluster has no such token"),
             (spent, "n3", "n3 was refused: the token has expired"),
             (created(suite), "n2", "n2 was refused: the cluster has a node n2 already"),
-            (foreign_token, "n3", "does not know this token: it is another cluster's"),
+            (foreign_token, "n3", "this token can't be used: the NATS server at 127.0.0.1:"),
             ("secret", "n3", "this is no token"),
             (token, "all", "no node may be called 'all'"),
         ):
@@ -182,6 +180,47 @@ def test_tokens_of_a_cluster_without_a_suite_here(suite: "TinySuite", machine: M
     assert removed.stdout == f"The token {listed['id']} was removed. Nodes that joined by it stay: n2.\n"
     without = suite.with_places(["token", "ls", *there[:2]])
     assert (without.returncode, "--nats needs --nats-passwords" in without.stderr) == (2, True)
+
+
+async def test_a_removed_node_is_disconnected_also_where_its_name_is_given_anew(
+    suite: "TinySuite", machine: Machine, tmp_path: Path
+) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    assert machine.join(created(suite), "--node", "n2").returncode == 0
+    agent = await machine.bus("n2")
+    assert suite.seaway("node", "rm", "n2").returncode == 0
+    await until(lambda: not agent.transport.connected)
+    other = Machine(tmp_path / "other", suite)
+    done = other.join(created(suite), "--node", "n2")
+    assert done.returncode == 0, done.stderr
+    assert not agent.transport.connected
+    successor = await other.bus("n2")
+
+    def rekeyed() -> None:  # n2 with another key, in one reload
+        keys = json.loads((suite.root / "node_keys.json").read_text())
+        (suite.root / "node_keys.json").write_text(json.dumps(keys | {"n2": public_key(new_seed())}))
+        assert control.ask(suite.run / "control.sock", "reload") == {"reloaded": True}
+
+    rekeyed()
+    await until(lambda: not successor.transport.connected)
+    for bus in (agent, successor):
+        await bus.close()
+
+
+async def test_a_key_under_a_second_name_is_refused_and_ends_nothing(
+    suite: "TinySuite", machine: Machine, tmp_path: Path
+) -> None:
+    assert suite.up("--node", "n1").returncode == 0
+    token = created(suite, "--uses", "3")
+    assert machine.join(token, "--node", "n2").returncode == 0
+    seed = machine.seed
+    (machine.joined / "agent.toml").unlink()
+    second = machine.join(token, "--node", "n3")
+    assert (second.returncode, "n3 was refused: this machine's key is another node's" in second.stderr) == (1, True)
+    assert machine.seed == seed, "it is n2's still"
+    other = Machine(tmp_path / "other", suite)
+    assert other.join(token, "--node", "n4").returncode == 0
+    assert suite.seaway("node", "keys").stdout.count("\n") == 2
 
 
 def test_a_token_is_no_way_to_a_node_that_was_added(suite: "TinySuite", machine: Machine) -> None:
@@ -232,65 +271,3 @@ async def test_a_join_with_a_thousand_nodes_known(suite: "TinySuite", machine: M
     assert done.returncode == 0, done.stderr
     print(f"the next one: {time.monotonic() - began:.2f} s")
     assert (suite.run / "nats" / "nats.conf").read_text().count('"nkey"') == 1002
-
-
-# --- with all services and a real agent
-
-
-def seaway(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(COMMANDS / "seaway"), *words], capture_output=True, text=True, timeout=110)
-
-
-class Whole:
-    """A whole suite with node n1, and directories for n2."""
-
-    def __init__(self, base: Path) -> None:
-        self.root, self.run = base / "root", base / "run"
-        self.places = ("--root", str(self.root), "--run", str(self.run))
-        self.others = ("--root", str(base / "n2" / "root"), "--run", str(base / "n2" / "run"))
-        self.config = base / "n2" / "root" / "join" / "agent.toml"
-        self.log = base / "agent.log"
-        self.agent: subprocess.Popen[bytes] | None = None
-
-    def start_agent(self) -> None:
-        with self.log.open("wb") as out:
-            words = [str(COMMANDS / "seaway-agent"), "--config", str(self.config)]
-            self.agent = subprocess.Popen(words, stdout=out, stderr=out)
-        wait(lambda: "is ready" in self.log.read_text(), self.log.read_text)
-
-
-@pytest.fixture
-def whole(tmp_path: Path) -> Iterator[Whole]:
-    made = Whole(tmp_path)
-    try:
-        yield made
-    finally:
-        if made.agent is not None:
-            made.agent.kill()
-            made.agent.wait()
-        for places in (made.others, made.places):
-            done = seaway("purge", *places)
-            assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.timeout(240)
-def test_an_agent_that_joined_runs_containers_and_its_doctor_finds_all_well(whole: Whole) -> None:
-    started = seaway("up", "--detach", "--node", "n1", *whole.places)
-    assert started.returncode == 0, started.stderr
-    token = seaway("token", "create", *whole.places).stdout.split("--token ")[1].split()[0]
-    done = seaway("join", nats_url(whole), "--token", token, "--node", "n2", *whole.others)
-    assert done.returncode == 0, done.stderr
-    whole.start_agent()
-    client = docker.DockerClient(base_url=f"unix://{whole.run}/docker.sock", timeout=60)
-    busybox = demo_image.find_busybox()
-    client.images.load(demo_image.archive(busybox.read_bytes(), demo_image.applets(busybox)))
-    found: dict[str, Any] = {}
-    while set(found) != {"n1", "n2"}:
-        made = client.containers.run("busybox", ["sleep", "1000"], detach=True, network_mode="none")
-        found[str(made.attrs["Node"]["Name"])] = made
-    code, output = found["n2"].exec_run(["echo", "hello"])
-    assert (code, output) == (0, b"hello\n")
-    examined = seaway("doctor", *whole.others)
-    assert (examined.returncode, "FAIL" in examined.stdout) == (0, False), examined.stdout
-    assert "images: http://" in examined.stdout
-    client.close()

@@ -37,7 +37,7 @@ def load(prepared: up.Prepared, _: tuple[Listener, ...]) -> Iterator[ServiceSpec
         nats=prepared.nats_url,
         hosts=prepared.options.listens,
         node=prepared.options.node_name,
-        passwords=None if prepared.nats is None else prepared.options.layout.secrets,
+        passwords=prepared.options.passwords,
         listen=prepared.options.bus,
         own_nats=prepared.nats is not None,
     )

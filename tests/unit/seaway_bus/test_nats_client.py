@@ -1,6 +1,9 @@
 import asyncio
+import ssl
 from urllib.parse import urlparse
 
+import nats.errors
+import pytest
 import uvloop
 from nats.aio.client import Srv
 
@@ -71,3 +74,28 @@ def test_what_is_sent_in_one_turn_goes_out_at_once_and_before_the_end() -> None:
         return connection.written
 
     assert asyncio.run(turns()) == [b"ab", b"c" * 70_000, b"d", b"e", b"closed"]
+
+
+def test_a_login_is_not_sent_unencrypted_where_the_url_asks_for_tls() -> None:
+    """A stranger between client and server could say that the server has no TLS."""
+
+    async def heard() -> bytes:
+        ended: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def without_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b'INFO {"server_id": "x", "headers": true, "max_payload": 1048576}\r\n')
+            ended.put_nowait(await reader.read())
+            writer.close()
+
+        server = await asyncio.start_server(without_tls, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        words = {"user": "join", "password": "secret", "allow_reconnect": False, "tls": ssl.create_default_context()}
+        client = LastingClient()
+        with pytest.raises(nats.errors.Error, match=r"asks for|no servers"):
+            await client.connect(f"tls://127.0.0.1:{port}", **words)
+        client._transport.abort()
+        server.close()
+        return await asyncio.wait_for(ended.get(), GUARD_S)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(heard()) == b""

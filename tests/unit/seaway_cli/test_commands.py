@@ -79,6 +79,15 @@ def alone(tmp_path: Path) -> Layout:
     return made
 
 
+def test_purge_removes_the_key_of_a_join_that_was_interrupted(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    layout.joined.mkdir(parents=True)
+    layout.node_key.touch()
+    done = commands.purge(layout, lambda *_: None)
+    assert f"removed {layout.joined}, and with it the node's key" in done[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_purge_of_an_agent_alone_takes_only_what_is_its_own(alone: Layout) -> None:
     seen: list[str] = []
     done = commands.purge(alone, lambda _, token: seen.append(token))
@@ -86,6 +95,14 @@ def test_purge_of_an_agent_alone_takes_only_what_is_its_own(alone: Layout) -> No
     assert [path.name for path in alone.root.iterdir()] == ["thesis"]
     assert not alone.run.exists()
     assert done[-1] == f"removed {alone.root / 'agent'}"
+
+
+def test_purge_of_a_machine_whose_join_was_interrupted(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    layout.joined.mkdir(parents=True)
+    layout.node_key.touch()
+    assert commands.purge(layout, lambda *_: None)[-1].startswith(f"removed {layout.joined}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_purge_of_an_agent_that_is_started_again(alone: Layout) -> None:

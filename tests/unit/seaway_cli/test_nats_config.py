@@ -38,7 +38,9 @@ def test_for_other_machines_with_tls() -> None:
 
 
 def test_each_user_is_in_its_own_account() -> None:
-    blocks = re.findall(r'^"(\S+)": {\n(?:jetstream: enabled\n)?users: \[\n(.*?)\n\]', config(Path("/x")), re.M | re.S)
+    blocks = re.findall(
+        r'^"(\S+)": {\n(?:jetstream: enabled\n|limits: [^\n]*\n)?users: \[\n(.*?)\n\]', config(Path("/x")), re.M | re.S
+    )
     users = {name: set(re.findall(r'"user": "(\S+)"', text)) for name, text in blocks}
     assert users == {"SEAWAY": set(USERS) - {"join"}, "JOIN": {"join"}, "n1": {"agent.n1"}, "n2": {"agent.n2"}}
     assert config(Path("/x")).count("jetstream: enabled") == 1
@@ -57,7 +59,7 @@ def test_a_node_that_joined_has_a_key_and_the_permissions_of_an_agent() -> None:
     (by_key,) = re.findall(rf'{{"nkey": "{KEY}", ("permissions": .*?\n}}}})', text, re.S)
     assert by_key == by_password.replace("n1", "n2")
     assert '{"service": {"account": "SEAWAY", "subject": "seaway.v1.node.n2.ask.>"}}' in text
-    assert '{"stream": {"account": "n2", "subject": "seaway.v1.node.n2.tell.>"}}' in text
+    assert '{"service": {"account": "SEAWAY", "subject": "seaway.v1.node.n2.tell.>"}}' in text
 
 
 def test_keys_for_an_outside_server() -> None:
@@ -67,6 +69,26 @@ def test_keys_for_an_outside_server() -> None:
     for wrong in ("n2=", "n2=U", f"n2={KEY.lower()}", f"all={KEY}"):
         with pytest.raises(ValueError, match=r"no public nkey|is reserved"):
             outside([wrong])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sentence"),
+    [
+        (["n1", f"n1={KEY}"], "the node n1 is there twice"),
+        (["n1", "n1"], "the node n1 is there twice"),
+        (["n1", f"n2={KEY}", f"n3={KEY}"], f"the key {KEY} is there twice"),
+        (["n-1", "n_1"], "only in case, - and _.* SEAWAY_NATS_AGENT_N_1 is there twice"),
+        (["n1", "N1"], "SEAWAY_NATS_AGENT_N1 is there twice"),
+    ],
+)
+def test_no_two_nodes_of_an_outside_server_log_in_as_one(nodes: list[str], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence.replace(" SEAWAY", r" \$SEAWAY")):
+        outside(nodes)
+
+
+def test_machines_that_join_can_not_use_the_server_up() -> None:
+    limits = 'limits: {"max_connections": 256, "max_subscriptions": 16, "max_payload": 16384}'
+    assert f'"JOIN": {{\n{limits}\n' in config(Path("/x")) and config(Path("/x")).count("limits") == 1
 
 
 @needs_server
@@ -89,10 +111,9 @@ def test_the_server_takes_every_name_that_a_node_may_have(tmp_path: Path, node: 
 
 
 @needs_server
-@pytest.mark.parametrize("kind", ["service", "stream"])
-def test_the_server_lets_no_account_take_what_is_anothers(tmp_path: Path, kind: str) -> None:
-    """The services export to all nodes at once: that each takes its own alone is the server's to see to."""
-    part = "ask" if kind == "service" else "do"
+@pytest.mark.parametrize(("kind", "part"), [("service", "ask"), ("service", "tell"), ("stream", "do")])
+def test_the_server_lets_no_account_take_what_is_anothers(tmp_path: Path, kind: str, part: str) -> None:
+    """The services export to all nodes at once: the server keeps each to its own subjects."""
     subject = f"seaway.v1.node.{{}}.{part}.>"
     own, other = (
         f'{{"{kind}": {{"account": "SEAWAY", "subject": "{subject.format(node)}"}}}}' for node in ("n2", "n1")
@@ -105,9 +126,12 @@ def test_the_server_lets_no_account_take_what_is_anothers(tmp_path: Path, kind: 
 
 
 @needs_server
-def test_the_server_lets_no_node_take_what_another_one_tells(tmp_path: Path) -> None:
+@pytest.mark.parametrize("giver", ["n1", "SEAWAY"])
+def test_the_server_lets_no_node_hear_what_another_one_tells(tmp_path: Path, giver: str) -> None:
     own = '{"stream": {"account": "SEAWAY", "subject": "seaway.v1.node.n2.do.>"}}'
+    wrong = f'{{"stream": {{"account": "{giver}", "subject": "seaway.v1.node.n1.tell.>"}}}}'
     text = config(tmp_path / "store")
-    found = checked(text.replace(own, '{"stream": {"account": "n1", "subject": "seaway.v1.node.n1.tell.>"}}'), tmp_path)
+    assert text.count(own) == 1
+    found = checked(text.replace(own, wrong), tmp_path)
     assert found.returncode != 0
     assert "not authorized" in found.stderr or "not authorized" in found.stdout, found

@@ -88,6 +88,9 @@ def test_keys_of_nodes_that_a_server_would_not_take_are_left_out(tmp_path: Path)
         assert nats_server.node_keys(file) == {}
     file.write_text(json.dumps({"n2": key, "n3": key[:-1] + "A", "n4": "", "all": key, "a.b": key}))
     assert nats_server.node_keys(file) == {"n2": key}
+    other = node_keys.public_key(node_keys.new_seed())
+    file.write_text(json.dumps({"n4": key, "n2": key, "n3": other, "n1": key}))
+    assert nats_server.node_keys(file) == {"n4": key, "n3": other}, "a server takes up no key twice"
 
 
 def test_a_key_is_no_way_to_a_node_that_has_a_password(tmp_path: Path) -> None:

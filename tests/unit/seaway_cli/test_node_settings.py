@@ -10,9 +10,12 @@ from seaway_cli.errors import CliError
 from seaway_cli.main import main
 from seaway_cli.node_settings import parse_labels, parse_share
 from seaway_cli.node_view import as_document, print_node, print_nodes
+from seaway_contracts.joining import NodeIdentity
 from seaway_contracts.node_settings import NodeSettings, Reserved, ReservedChange
 from seaway_contracts.nodes import NodeFacts, NodeRecord
 from seaway_testing.builders import GIB, node_record
+
+JOINED = NodeIdentity(node="n2", public_key="U" * 56, since_ns=10**9, token="0123456789ab")
 
 
 def record() -> NodeRecord:
@@ -43,7 +46,7 @@ def test_labels_are_whole_on_a_narrow_terminal() -> None:
 
 
 def test_inspect_has_a_line_for_each_property() -> None:
-    text = shown(lambda console: print_node(record(), console))
+    text = shown(lambda console: print_node(record(), JOINED, console))
     lines = {line[:12].strip(): line[12:].strip() for line in text.splitlines()}
     assert lines["availability"] == "drain"
     assert lines["pressure"] == "disk"
@@ -52,6 +55,7 @@ def test_inspect_has_a_line_for_each_property() -> None:
     assert lines["memory"] == "8.0 GiB, 8.0 GiB free"
     assert lines["devices"] == "nvidia.com/gpu=2"
     assert lines["warning"] == "[no] swap"
+    assert lines["joined"] == f"1970-01-01 00:00:01 UTC by the token 0123456789ab, with the key {JOINED.public_key}"
 
 
 def test_json_has_the_labels_of_both_sources_once() -> None:
@@ -61,7 +65,9 @@ def test_json_has_the_labels_of_both_sources_once() -> None:
     assert document["kept_free"] == {"nano_cpus": 0, "memory": GIB}
     assert document["capacity"]["memory"] == 8 * GIB
     assert (document["running"], document["containers"], document["pressure"]) == (1, 2, ("disk",))
-    assert "labels" not in document["facts"]
+    assert "labels" not in document["facts"] and document["identity"] is None
+    identity = as_document(record(), JOINED)["identity"]
+    assert identity == {"public_key": JOINED.public_key, "token": "0123456789ab", "since_ns": 10**9}
 
 
 def test_labels_to_set_and_to_remove() -> None:

@@ -110,3 +110,12 @@ def test_nodes_and_keys_that_can_not_be(node: str, key: str) -> None:
     with pytest.raises(SeawayError) as caught:
         check_admit(admit(node, key))
     assert caught.value.code is Code.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    "changes", [{"token": "x\nfake line"}, {"token": SECRET}, {"secret": ""}, {"secret": "\ud800" * 32}]
+)
+def test_a_malformed_token_is_refused_and_not_repeated(changes: dict[str, str]) -> None:
+    with pytest.raises(SeawayError, match="the token is malformed") as caught:
+        check_admit(admit().model_copy(update=changes))
+    assert not any(value and value in caught.value.message for value in changes.values())

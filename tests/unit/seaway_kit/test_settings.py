@@ -99,7 +99,7 @@ def test_the_metrics_token_comes_from_its_file(tmp_path: Path) -> None:
         (["--nosuch", "1"], "seaway-agent: unrecognized arguments: --nosuch 1 (see seaway-agent --help)"),
         (["--patience", "soon"], "seaway-agent: --patience: 'soon': Input should be a valid integer"),
         (["--patience", "0"], "seaway-agent: --patience: '0': Input should be greater than 0"),
-        (["--node", "a.b"], "seaway-agent: --node: 'a.b' is no subject token"),
+        (["--node", "a.b"], "seaway-agent: --node: no node may be called 'a.b'"),
         (["--metrics", "9100"], "seaway-agent: --metrics: '9100' is not an address: write HOST:PORT"),
         (["--log-level", "loud"], "seaway-agent: --log-level: 'loud': Input should be 'debug', 'info'"),
         (["--nats", "http://x"], "seaway-agent: --nats: 'http://x' is not a NATS URL"),

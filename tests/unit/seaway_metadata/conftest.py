@@ -18,3 +18,12 @@ async def metadata(fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Met
     async with running(bus, Tasks("metadata"), MetadataSettings(root=tmp_path)) as service:
         yield service
     await bus.close()
+
+
+@pytest.fixture
+async def other_bus(metadata: Metadata, fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Bus]:
+    """The bus of a second copy."""
+    bus = Bus(FakeTransport(fake_server))
+    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")):
+        yield bus
+    await bus.close()

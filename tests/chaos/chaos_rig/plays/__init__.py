@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from chaos_rig.plays import executing, imaging, making, networking, running, volumes
+from chaos_rig.plays import executing, imaging, joining, making, networking, running, volumes
 from chaos_rig.scene import Scene
 from seaway_kit.failpoints import Failpoint
 
@@ -33,6 +33,9 @@ _SCENES: dict[str, Play] = {
     "commit": imaging.commit,
     "remove": running.remove,
     "pull": imaging.pull,
+    "join": joining.join,
+    "admit": joining.join,
+    "revoke": joining.leave,
     "store": running.hand_over,
     "outbox": running.hand_over,
     "exec": executing.execute,

@@ -2,22 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+from tests.unit.seaway_metadata.commands.joining_rig import (
+    KEYS,
+    SECRET,
+    body,
+    identities,
+    joined,
+    refused,
+    request,
+    token,
+    told,
+)
 from tests.unit.seaway_metadata.rig import Node
 
 from seaway_bus.bus import Bus
-from seaway_bus.events import Event, read_event
-from seaway_bus.node_keys import new_seed, public_key
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import (
     ADMIT_NODE,
     CHECK_NODE,
     CREATE_TOKEN,
-    EVENT_STREAM,
-    LIST_IDENTITIES,
     LIST_NODES,
     LIST_TOKENS,
     REMOVE_NODE,
@@ -25,61 +30,12 @@ from seaway_contracts.catalogue import (
     TOKENS_BUCKET,
 )
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.joining import AdmitNode, CreateToken, TokenRef, hash_of
-from seaway_contracts.nodes import NodeEvent, RemoveNode
+from seaway_contracts.joining import TokenRef, hash_of
+from seaway_contracts.nodes import RemoveNode
 from seaway_contracts.version import VERSION
-from seaway_kit.tasks import Tasks
-from seaway_metadata.commands.joining import RefusalBudget
-from seaway_metadata.service import Metadata, running
-from seaway_metadata.settings import MetadataSettings
-from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_metadata.service import Metadata
+from seaway_testing.fake_transport import FakeServer
 from seaway_testing.waiting import until
-
-SECRET = "5" * 32
-KEYS = [public_key(new_seed()) for _ in range(4)]
-
-
-@pytest.fixture
-async def other(metadata: Metadata, fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Bus]:
-    """A second copy, and a bus."""
-    bus = Bus(FakeTransport(fake_server))
-    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")):
-        yield bus
-    await bus.close()
-
-
-def token(number: int = 1, **changes: object) -> CreateToken:
-    made = CreateToken(id=f"{number:012x}", hash=hash_of(SECRET), ttl_s=3600)
-    return made.model_copy(update=changes)
-
-
-def request(node: str = "n1", key: int = 0, number: int = 1, secret: str = SECRET) -> AdmitNode:
-    return AdmitNode(token=f"{number:012x}", secret=secret, node=node, public_key=KEYS[key])
-
-
-async def refused(bus: Bus, asked: AdmitNode, code: Code, sentence: str) -> None:
-    with pytest.raises(SeawayError, match=sentence) as caught:
-        await bus.call(ADMIT_NODE, asked)
-    assert caught.value.code is code
-
-
-async def identities(bus: Bus) -> dict[str, str]:
-    return {one.node: one.public_key for one in (await bus.call(LIST_IDENTITIES, Empty())).identities}
-
-
-async def joined(bus: Bus) -> list[tuple[str, ...]]:
-    return [one.joined for one in (await bus.call(LIST_TOKENS, Empty())).tokens]
-
-
-def told(server: FakeServer, action: str) -> list[Event]:
-    found = map(read_event, server.streams[EVENT_STREAM.name].messages)
-    return [event for event in found if event and (event.envelope.noun, event.envelope.action) == ("node", action)]
-
-
-def body(event: Event) -> NodeEvent:
-    found = event.body()
-    assert isinstance(found, NodeEvent)
-    return found
 
 
 async def test_a_token_becomes_an_identity(metadata: Metadata, fake_bus: Bus, fake_server: FakeServer) -> None:
@@ -100,10 +56,10 @@ async def test_a_token_becomes_an_identity(metadata: Metadata, fake_bus: Bus, fa
 
 
 async def test_the_same_request_again_costs_no_use_and_is_told_once(
-    metadata: Metadata, fake_bus: Bus, other: Bus, fake_server: FakeServer
+    metadata: Metadata, fake_bus: Bus, other_bus: Bus, fake_server: FakeServer
 ) -> None:
     await fake_bus.call(CREATE_TOKEN, token())
-    answers = [await bus.call(ADMIT_NODE, request()) for bus in (fake_bus, other, fake_bus)]
+    answers = [await bus.call(ADMIT_NODE, request()) for bus in (fake_bus, other_bus, fake_bus)]
     assert len({answer.identity.since_ns for answer in answers}) == 1
     assert await joined(fake_bus) == [("n1",)]
     await until(lambda: told(fake_server, "admit"))
@@ -120,6 +76,9 @@ async def test_used_expired_and_unknown_tokens_are_refused_and_that_is_told(
     await refused(fake_bus, request("n2", 1), Code.FORBIDDEN, "used as often as it may be")
     await refused(fake_bus, request("n2", 1, number=3), Code.FORBIDDEN, "this cluster has no such token")
     await refused(fake_bus, request("n2", 1, number=2, secret="6" * 32), Code.FORBIDDEN, "no such token")
+    for malformed in ("", "*.>", "../x", "A" * 12):
+        asked = request("n2", 1).model_copy(update={"token": malformed})
+        await refused(fake_bus, asked, Code.BAD_REQUEST, "the token is malformed")
     later = time.time_ns() + 61 * 10**9
     monkeypatch.setattr(metadata._joining, "_now_ns", lambda: later)
     await refused(fake_bus, request("n2", 1, number=2), Code.FORBIDDEN, "the token has expired")
@@ -147,9 +106,9 @@ async def test_a_name_that_another_node_has_is_refused_and_costs_no_use(
     assert await identities(fake_bus) == {"n1": KEYS[0]}
 
 
-async def test_at_two_copies_as_many_machines_join_as_may(metadata: Metadata, fake_bus: Bus, other: Bus) -> None:
+async def test_at_two_copies_as_many_machines_join_as_may(metadata: Metadata, fake_bus: Bus, other_bus: Bus) -> None:
     await fake_bus.call(CREATE_TOKEN, token(uses=2))
-    buses = [fake_bus, other]
+    buses = [fake_bus, other_bus]
     asked = [buses[number % 2].call(ADMIT_NODE, request(f"n{number}", number % 4)) for number in range(12)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(not isinstance(answer, BaseException) for answer in answers) == 2
@@ -157,10 +116,10 @@ async def test_at_two_copies_as_many_machines_join_as_may(metadata: Metadata, fa
     assert [len(nodes) for nodes in await joined(fake_bus)] == [2]
 
 
-async def test_of_many_machines_of_one_name_one_joins(metadata: Metadata, fake_bus: Bus, other: Bus) -> None:
+async def test_of_many_machines_of_one_name_one_joins(metadata: Metadata, fake_bus: Bus, other_bus: Bus) -> None:
     for number in range(4):
         await fake_bus.call(CREATE_TOKEN, token(number))
-    buses = [fake_bus, other]
+    buses = [fake_bus, other_bus]
     asked = [buses[key % 2].call(ADMIT_NODE, request("n1", key, number=key)) for key in range(4)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     (winner,) = [answer for answer in answers if not isinstance(answer, BaseException)]
@@ -225,9 +184,3 @@ async def test_a_node_compares_clock_and_version(metadata: Metadata, fake_bus: B
     before = time.time_ns()
     check = await fake_bus.call(CHECK_NODE, Empty(), node="n1")
     assert before <= check.time_ns <= time.time_ns() and check.version == VERSION
-
-
-def test_refusals_fill_no_stream() -> None:
-    budget = RefusalBudget(2)
-    assert [budget.take(second * 10**9) for second in (0, 1, 2, 59)] == [True, True, False, False]
-    assert [budget.take(second * 10**9) for second in (60, 61, 62)] == [True, True, False]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from seaway_bus.bus import Bus
 from seaway_bus.node_keys import new_seed, public_key
-from seaway_contracts.catalogue import ADMIT_NODE, CREATE_TOKEN, IDENTITIES_BUCKET, REMOVE_NODE
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import ADMIT_NODE, CREATE_TOKEN, IDENTITIES_BUCKET, LIST_TOKENS, REMOVE_NODE
 from seaway_contracts.joining import AdmitNode, CreateToken, hash_of
 from seaway_contracts.nodes import RemoveNode
 from seaway_kit.tasks import Tasks
@@ -107,6 +109,25 @@ async def test_a_start_brings_the_file_up_to_date_and_reloads_only_then(
     machine.reloads.clear()
     async with running_on(machine, fake_server), running_on(other, fake_server):
         await until(lambda: other.reloads)
+        assert machine.reloads == []
+
+
+async def test_a_start_reloads_where_the_process_before_has_died_over_it(
+    machines: list[Machine], fake_server: FakeServer
+) -> None:
+    machine, _ = machines
+    async with running_on(machine, fake_server) as bus:
+        machine.error = "the supervisor is away"
+        await admit(bus)
+        await until(lambda: machine.reloads)
+    machine.error = ""
+    machine.reloads.clear()
+    async with running_on(machine, fake_server):
+        await until(lambda: machine.reloads == [{"n1": KEY}])
+        await until(lambda: os.listdir(machine.file.parent).count("node_keys.json.unfinished") == 0)
+    machine.reloads.clear()
+    async with running_on(machine, fake_server) as bus:
+        await bus.call(LIST_TOKENS, Empty())
         assert machine.reloads == []
 
 
