@@ -26,6 +26,7 @@ _IN_FLIGHT = 6
 _PER_HIT = 5
 _SETTLED_S = 90.0
 _LEAP = 1 << 20
+_BETWEEN = ("kill", "update")
 _LIFE = re.compile("create( start die)*( start)?( destroy)?")
 _ENDED = re.compile("create( start die)* destroy")
 
@@ -199,7 +200,7 @@ def _check_events(cluster: LabCluster, client: Client, load: LabLoad, since: flo
     wrong = {}
     for container, rows in numbered.items():
         numbers, actions = [number for number, _ in rows], [action for _, action in rows]
-        told = [action for action in by_api.get(container, []) if action != "kill"]
+        told = [action for action in by_api.get(container, []) if action not in _BETWEEN]
         rises = numbers[0] == 1 and all(_follows(one, other) for one, other in itertools.pairwise(numbers))
         if not rises or not (life if container in mine else _ENDED).fullmatch(" ".join(told)):
             wrong[container] = (rows, by_api.get(container), actions)
