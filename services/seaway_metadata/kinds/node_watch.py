@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
@@ -107,9 +107,9 @@ class NodeWatch:
         record = self._table.records.get(node)
         return record is not None and record.state == "up"
 
-    def all_up(self) -> set[str]:
+    def all_up(self) -> Set[str]:
         """The nodes that beat."""
-        return {record.node for record in self._table.records if record.state == "up"}
+        return self._table.up
 
     def _beat(self, beat: Beat) -> None:
         if self._stopped or self._removed.get(beat.node) == beat.epoch:

@@ -95,16 +95,20 @@ class NodeTable:
 
     def __init__(self, records: Index[NodeRecord]) -> None:
         self.records = records
+        self.up: set[str] = set()
+        """The nodes that beat. Each agent's request for its configuration counts them."""
         self._heard: dict[str, float] = {}
         self._ticked: float | None = None
 
     def begin(self, now: float) -> None:
         """Begin with the records that are there; a node counts as heard now, so that it has time to beat."""
         self._heard = dict.fromkeys((record.node for record in self.records), now)
+        self.up = {record.node for record in self.records if record.state == "up"}
 
     def remove(self, node: str) -> None:
         """Forget a node."""
         self.records.remove(node)
+        self.up.discard(node)
         self._heard.pop(node, None)
 
     def excuse(self, now: float) -> None:
@@ -120,6 +124,7 @@ class NodeTable:
         since = old.since_ns if old and old.state == "up" else now_ns
         record = _record(beat, "up", now_ns, since)
         self.records.put(record)
+        self.up.add(beat.node)
         if old is None:
             return NodeChange("join", record, "its first beat")
         if old.state == "down":
@@ -150,6 +155,7 @@ class NodeTable:
     def _down(self, record: NodeRecord, now_ns: int, reason: str) -> NodeChange:
         down = _record(record.beat, "down", record.last_beat_ns, now_ns)
         self.records.put(down)
+        self.up.discard(record.node)
         return NodeChange("down", down, reason)
 
 

@@ -29,6 +29,7 @@ class Watch:
         for _ in range(int(seconds * 2)):
             self.clock.advance(0.5)
             changes += self.table.tick(self.clock.monotonic(), self.clock.now_ns())
+        assert self.table.up == {one.node for one in self.table.records if one.state == "up"}
         return changes
 
 
