@@ -14,6 +14,7 @@ from seaway_contracts.errors import SeawayError
 from seaway_contracts.networks import NetworkRecord
 from seaway_contracts.node_settings import NodeSettings
 from seaway_contracts.version import VERSION
+from seaway_kit import memory
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
 from seaway_metadata.commands.cluster_settings import ClusterCommands
@@ -59,7 +60,9 @@ _SWEEP_S: Final = 2.0
 @contextlib.asynccontextmanager
 async def metadata_service(context: ServiceContext, settings: MetadataSettings) -> AsyncIterator[None]:
     """The service, running."""
-    async with running(context.bus, context.tasks, settings) as service:
+    async with contextlib.AsyncExitStack() as stack:
+        with memory.loading():
+            service = await stack.enter_async_context(running(context.bus, context.tasks, settings))
         context.health.set("records", True)
         await context.bus.announce("metadata", VERSION)
         log.info("serving %d containers", len(service.containers.index))

@@ -1,6 +1,7 @@
 """What was freed goes back to the system."""
 
 import ctypes
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from seaway_kit.memory import give_back
+from seaway_kit.memory import give_back, loading
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
 
@@ -59,3 +60,21 @@ async def test_what_lies_between_what_is_in_use_is_given_back() -> None:
 def test_threads_share_one_arena(how: str, arenas: int) -> None:
     done = subprocess.run([sys.executable, "-c", WORK, how], capture_output=True, text=True, check=True)
     assert len(ElementTree.fromstring(done.stdout).findall("heap")) == arenas
+
+
+def test_what_is_loaded_is_out_of_the_collectors_way() -> None:
+    try:
+        for fails in (False, True):
+            gc.unfreeze()
+            try:
+                with loading():
+                    assert not gc.isenabled()
+                    kept = [{"number": [number]} for number in range(1000)]
+                    if fails:
+                        raise OSError
+            except OSError:
+                pass
+            assert gc.isenabled()
+            assert gc.get_freeze_count() >= len(kept)
+    finally:
+        gc.unfreeze()
