@@ -42,7 +42,7 @@ def nodes(layout: Layout, names: Sequence[str] | None = None) -> list[NodeRecord
 
 def identities(layout: Layout) -> dict[str, NodeIdentity]:
     """By node, of those that joined by a token. Raises CliError."""
-    return {one.node: one for one in _ask(layout, API, LIST_IDENTITIES, Empty()).identities}
+    return {one.node: one for one in ask(layout, API, LIST_IDENTITIES, Empty()).identities}
 
 
 def label(layout: Layout, node: str, words: Sequence[str]) -> NodeSettings:

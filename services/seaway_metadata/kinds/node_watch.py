@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
