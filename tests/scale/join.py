@@ -2,7 +2,8 @@
 
 The known nodes are identities in metadata's bucket; as many beats come in as they would send all together, over fewer
 connections. Only those are simulated. Each time is that of the whole command, until the node's login reaches metadata.
-Needs root.
+The CPU time of the command, of nats-server and of metadata stands beside it, as the machine may be busy with other
+things. Needs root.
 """
 
 import argparse
@@ -10,12 +11,14 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +31,17 @@ from seaway_testing.builders import beat
 
 COMMAND: Final = str(Path(sys.executable).parent / "seaway")
 MOST_S: Final = 2.0
+TICK: Final = os.sysconf("SC_CLK_TCK")
 BEAT_S: Final = 20.0
 """The interval at 1,000 nodes and more."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """How many seconds one took, and used of a processor in each of the processes."""
+
+    took_s: float
+    cpu_s: dict[str, float]
 
 
 class Cluster:
@@ -64,14 +76,25 @@ class Cluster:
         """A token for one machine."""
         return seaway("token", "create", *self.places).split("--token ")[1].split()[0]
 
-    def join(self, node: str) -> float:
-        """Have a machine join; how many seconds that took."""
+    def join(self, node: str) -> "Join":
+        """Have a machine join."""
         place = self._directory / node
         token, places = self.token(), ("--root", str(place / "root"), "--run", str(place / "run"))
         self._joined.append(places)
-        began = time.monotonic()
+        pids = {row["service"]: row["pid"] for row in json.loads(seaway("status", "--json", *self.places))}
+        before, began = self._cpu(pids), time.monotonic()
         seaway("join", self.nats, "--token", token, "--node", node, *places)
-        return time.monotonic() - began
+        took_s = time.monotonic() - began
+        return Join(took_s, {name: used - before[name] for name, used in self._cpu(pids).items()})
+
+    def _cpu(self, pids: dict[str, int]) -> dict[str, float]:
+        """The seconds that commands have used so far, and the services that a join concerns."""
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = {"command": children.ru_utime + children.ru_stime}
+        for name in ("nats", "metadata"):
+            fields = Path(f"/proc/{pids[name]}/stat").read_text().rpartition(")")[2].split()
+            used[name] = (int(fields[11]) + int(fields[12])) / TICK
+        return used
 
 
 def seaway(*words: str) -> str:
@@ -111,8 +134,8 @@ async def beating(cluster: Cluster, seeds: dict[str, str], rate: float) -> Async
         await asyncio.gather(*(bus.close() for _, bus in nodes))
 
 
-async def measure(cluster: Cluster, known: int, talking: int, joins: int) -> tuple[float, list[float]]:
-    """The first join, at which all nodes are new to the server, and further ones, in seconds each."""
+async def measure(cluster: Cluster, known: int, talking: int, joins: int) -> tuple[Join, list[Join]]:
+    """The first join, at which all nodes are new to the server, and further ones."""
     seeds = {f"known{number}": new_seed() for number in range(known)}
     await know(cluster, seeds)
     first = await asyncio.to_thread(cluster.join, "first")
@@ -132,19 +155,21 @@ def main() -> int:
         cluster = Cluster(Path(directory))
         try:
             cluster.start()
-            first, times = asyncio.run(measure(cluster, options.nodes, options.talking, options.joins))
+            first, joins = asyncio.run(measure(cluster, options.nodes, options.talking, options.joins))
         finally:
             cluster.purge()
+    times = [join.took_s for join in joins]
     median, most = statistics.median(times), max(times)
-    load = os.getloadavg()[0]
+    cpu = {name: round(statistics.median(join.cpu_s[name] for join in joins), 2) for name in joins[0].cpu_s}
+    load = round(os.getloadavg()[0], 1)
     if options.json:
-        times_ms = [round(one * 1000) for one in times]
-        result = {"nodes": options.nodes, "first_ms": round(first * 1000), "times_ms": times_ms, "load": round(load, 1)}
-        print(json.dumps(result))
+        listed = [round(one, 2) for one in times]
+        print(json.dumps({"nodes": options.nodes, "first": first.took_s, "times": listed, "cpu": cpu, "load": load}))
     else:
         print(f"joins with {options.nodes:,} nodes known and {options.nodes / BEAT_S:.0f} simulated beats a second:")
         print(f"  median {median:.2f} s, at most {most:.2f} s: {', '.join(f'{one:.2f}' for one in times)}")
-        print(f"  the first one, at which all nodes are new to the server: {first:.2f} s; load average {load:.1f}")
+        print(f"  the first one, at which all nodes are new to the server: {first.took_s:.2f} s; load average {load}")
+        print(f"  median CPU: {', '.join(f'{name} {used:.2f} s' for name, used in cpu.items())}")
     return 0 if most < MOST_S else 1
 
 
