@@ -35,6 +35,7 @@ from seaway_contracts.nodes import Beat, NodeEvent
 from seaway_contracts.placement import Placement, PlacementExplanation, PlaceRequest
 from seaway_contracts.records import ListContainers, ResolveContainer
 from seaway_contracts.version import VERSION
+from seaway_kit import memory
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
@@ -59,7 +60,8 @@ async def scheduler_service(context: ServiceContext) -> AsyncIterator[None]:
     """The service, running."""
     await context.bus.prepared()
     scheduler = Scheduler(context.bus, context.tasks)
-    await scheduler.start()
+    with memory.loading():
+        await scheduler.start()
     await context.bus.announce("scheduler", VERSION)
     try:
         yield

@@ -16,7 +16,7 @@ from tests.scale.suite import AgentlessSuite
 from seaway_cli import demo, demo_image
 
 _LINE: Final = 1 << 24
-_POLL_S: Final = 0.2
+_POLL_S: Final = 1.0  # each poll lists all containers
 _PATIENCE_S: Final = 300.0
 _QUIET_CORES: Final = 0.25
 BODY: Final = {"Image": demo_image.NAME, "Cmd": ["sleep", "1d"], "HostConfig": {"NetworkMode": "bridge"}}
