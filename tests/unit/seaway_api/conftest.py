@@ -175,6 +175,7 @@ class Suite:
         await bus.serve(cat.REGISTER, self._handler("register", self._register))
         await bus.serve(cat.FORGET, self._handler("forget", self._forget))
         await bus.serve(cat.PLACE, self._handler("place", self._place))
+        await bus.on_message(cat.UNPLACED, lambda unplaced: self.calls.append(("unplace", unplaced)))
         await bus.serve(cat.GRANT_COMMIT, self._handler("grant", self._grant))
         await bus.serve(cat.GET_IMAGE, self._handler("image", self._image))
         await bus.serve(cat.LIST_IMAGES, self._handler("images", self._images))
