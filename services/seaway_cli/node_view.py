@@ -23,11 +23,10 @@ def as_document(record: NodeRecord) -> dict[str, Any]:
         "last_beat_ns": record.last_beat_ns,
         "availability": settings.availability,
         "labels": record.labels,
+        "address": beat.facts.address,
         "kept_free": settings.reserved.model_dump(),
-        **beat.model_dump(
-            include={"address", "capacity", "free", "running", "containers", "reserved", "pressure", "interval_ns"}
-        ),
-        "facts": beat.facts.model_dump(exclude={"labels"}),
+        **beat.model_dump(include={"capacity", "free", "running", "containers", "reserved", "pressure", "interval_ns"}),
+        "facts": beat.facts.model_dump(exclude={"labels", "address"}),
     }
 
 
@@ -45,7 +44,7 @@ def print_nodes(records: Iterable[NodeRecord], console: Console | None = None) -
             record.node,
             f"[{_COLOUR[record.state]}]{record.state}[/]",
             record.settings.availability,
-            beat.address,
+            beat.facts.address or "-",
             f"{beat.capacity.nano_cpus / CORE:g}",
             f"{beat.capacity.memory / _GIB:.1f} GiB",
             str(beat.running),
@@ -71,7 +70,7 @@ def _properties(record: NodeRecord) -> Iterator[tuple[str, str]]:
     yield "availability", settings.availability
     yield "pressure", " ".join(beat.pressure) or "-"
     yield "labels", " ".join(_labels(record)) or "-"
-    yield "address", beat.address
+    yield "address", facts.address or "-"
     yield "cpus", f"{beat.capacity.nano_cpus / CORE:g}, {beat.free.nano_cpus / CORE:g} free"
     yield "memory", f"{beat.capacity.memory / _GIB:.1f} GiB, {beat.free.memory / _GIB:.1f} GiB free"
     yield "kept free", f"{settings.reserved.nano_cpus / CORE:g} CPUs, {settings.reserved.memory / _GIB:.1f} GiB"

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -14,7 +14,8 @@ from seaway_api.http import replies
 from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import timed_line
-from seaway_api.translate.networking import endpoint_form
+from seaway_api.translate.networking import EndpointForm, endpoint_form
+from seaway_api.translate.nodes import NodeView
 from seaway_api.translate.update import asked_changes, new_name
 from seaway_api.translate.warnings import limit_warnings
 from seaway_contracts import catalogue as cat
@@ -42,12 +43,19 @@ async def list_containers(call: Call) -> web.StreamResponse:
     query = await _resolved(call.api, query)
     stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
     shown = await _shown(call.api, query, limit, stopped=stopped)
+    view = (await call.api.nodes()).view
     now, form = call.api.now_ns(), endpoint_form(call.version)
     if not call.flag("size"):
-        return replies.json_bytes(b"[" + b",".join([one.line_json(now, form) for one in shown]) + b"]\n")
+        lines = [one.line_json(now, form, view(one.record.node)) for one in shown]
+        return replies.json_bytes(b"[" + b",".join(lines) + b"]\n")
     sizes = await container_sizes(call, [one.record for one in shown])
-    lines = [timed_line(one.line(form), one.record, now_ns=now, size=sizes.get(one.record.id)) for one in shown]
-    return replies.json(lines)
+    return replies.json([_line(one, view(one.record.node), form, now, sizes.get(one.record.id)) for one in shown])
+
+
+def _line(
+    one: CachedContainer, node: NodeView, form: EndpointForm, now_ns: int, size: ContainerSize | None
+) -> dict[str, Any]:
+    return timed_line(one.line(form, node), one.record, node, now_ns=now_ns, size=size)
 
 
 async def _shown(api: Api, query: ContainerQuery, limit: int, *, stopped: bool) -> list[CachedContainer]:
@@ -83,12 +91,12 @@ async def _image_id(api: Api, ref: str) -> str | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
-    form = endpoint_form(call.version)
-    cached = await call.api.cached(call.name, lambda likely: likely.prepare(form))
+    form, nodes = endpoint_form(call.version), await call.api.nodes()
+    cached = await call.api.cached(call.name, lambda likely: likely.prepare(form, nodes.view(likely.record.node)))
     record = await with_health(call, cached.record)
     if record is cached.record and not call.flag("size"):
-        return replies.json_bytes(cached.inspected_json(form))
-    shown = inspect_json(record, form)
+        return replies.json_bytes(cached.inspected_json(form, nodes.view(record.node)))
+    shown = inspect_json(record, form, nodes.view(record.node))
     if call.flag("size"):
         size = (await container_sizes(call, [record])).get(record.id)
         shown |= {"SizeRw": size.rw if size else 0, "SizeRootFs": size.root_fs if size else 0}
@@ -98,7 +106,7 @@ async def inspect(call: Call) -> web.StreamResponse:
 async def with_health(call: Call, record: ContainerRecord) -> ContainerRecord:
     """The record with the last probes. They are no events: its node knows them, and the record where that is away."""
     known = record.status.health
-    if known is None or record.status.state is not State.RUNNING:
+    if known is None or record.status.state is not State.RUNNING or call.api.hub.nodes.is_down(record.node):
         return record
     try:
         reply = await call.api.bus.call(cat.HEALTH, ContainerId(id=record.id), node=record.node)
@@ -109,7 +117,7 @@ async def with_health(call: Call, record: ContainerRecord) -> ContainerRecord:
 
 
 async def prune(call: Call) -> web.StreamResponse:
-    """POST /containers/prune. One that can't be removed is left, as in Docker."""
+    """POST /containers/prune. One that can't be removed is left, as in Docker; so are those of a node that is away."""
     filters = parse_filters(call.text("filters"), CONTAINER_PRUNE_KEYS)
     until = until_ns(filters, call.api.now_ns())
     records = [record async for record in all_containers(call.api.bus, call.api.hub)]
@@ -119,29 +127,39 @@ async def prune(call: Call) -> web.StreamResponse:
         if record.status.state not in _LIVE and prunable(filters, record.spec.labels, record.spec.created_ns, until)
     ]
     sizes = await container_sizes(call, chosen)
-    removed = [record.id for record in chosen if await _removed(call, record)]
+    removed = await _removed(call, chosen)
     reclaimed = sum(sizes[identifier].rw for identifier in removed if identifier in sizes)
     await tell_prune(call, "container", reclaimed)
     return replies.json({"ContainersDeleted": removed or None, "SpaceReclaimed": reclaimed})
 
 
-async def _removed(call: Call, record: ContainerRecord) -> bool:
-    try:
-        await call.api.bus.call(cat.REMOVE, RemoveContainer(id=record.id), node=record.node, command=call.command())
-    except SeawayError:
-        return False
-    call.api.hub.answers.removed(record.id)
-    return True
+async def _removed(call: Call, records: Iterable[ContainerRecord]) -> list[str]:
+    """Remove containers; the ids of those that are gone. A node that doesn't answer is asked once, for the first."""
+    removed: list[str] = []
+    away: set[str] = set()
+    for record in records:
+        if record.node in away or call.api.hub.nodes.is_down(record.node):
+            continue
+        try:
+            await call.api.bus.call(cat.REMOVE, RemoveContainer(id=record.id), node=record.node, command=call.command())
+        except SeawayError as error:
+            if error.code in (Code.UNAVAILABLE, Code.TIMEOUT):
+                away.add(record.node)
+            continue
+        call.api.hub.answers.removed(record.id)
+        removed.append(record.id)
+    return removed
 
 
 async def container_sizes(call: Call, records: Iterable[ContainerRecord]) -> dict[str, ContainerSize]:
-    """The sizes by id, from one request per node and page; those of a node that doesn't answer are missing."""
+    """The sizes by id, from one request per node and page; missing for a node that is down or doesn't answer."""
     by_node: dict[str, list[str]] = defaultdict(list)
     for record in records:
         by_node[record.node].append(record.id)
     requests = [
         _measure(call, node, tuple(ids[start : start + _PAGE]))
         for node, ids in by_node.items()
+        if not call.api.hub.nodes.is_down(node)
         for start in range(0, len(ids), _PAGE)
     ]
     return {size.id: size for sizes in await asyncio.gather(*requests) for size in sizes}

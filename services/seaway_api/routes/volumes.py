@@ -163,6 +163,8 @@ async def _removed(call: Call, volumes: Sequence[VolumeRecord]) -> list[VolumeRe
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def is_removed(volume: VolumeRecord) -> bool:
+        if call.api.hub.nodes.is_down(volume.node):
+            return False
         async with gate:
             try:
                 await _remove(call, volume.name, volume.id)
@@ -177,7 +179,7 @@ async def _removed(call: Call, volumes: Sequence[VolumeRecord]) -> list[VolumeRe
 async def volume_sizes(call: Call, volumes: Iterable[VolumeRecord]) -> dict[str, int]:
     """Bytes by id, from one request per node and page; 0 for a volume without a node.
 
-    Those of a node that doesn't answer are missing.
+    Those of a node that is down or doesn't answer are missing.
     """
     by_node: dict[str, list[str]] = defaultdict(list)
     for volume in volumes:
@@ -186,6 +188,7 @@ async def volume_sizes(call: Call, volumes: Iterable[VolumeRecord]) -> dict[str,
     pages = [
         _measure(call, node, tuple(ids[start : start + _PAGE]))
         for node, ids in by_node.items()
+        if not call.api.hub.nodes.is_down(node)
         for start in range(0, len(ids), _PAGE)
     ]
     for measured_page in await asyncio.gather(*pages):

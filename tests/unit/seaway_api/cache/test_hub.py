@@ -8,10 +8,11 @@ import pytest
 from seaway_api.cache.hub import Hub
 from seaway_bus.bus import Bus
 from seaway_bus.down_nodes import DownNodes
-from seaway_contracts.catalogue import NODE_ADMIT, NODE_DOWN, NODE_UP, event_channel
+from seaway_contracts.catalogue import event_channel
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.lifecycle import CLUSTER, Envelope, volume_subject
+from seaway_contracts.node_settings import NodeSettings, NodeUpdated
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.records import GONE
 from seaway_contracts.volumes import VolumeEvent
@@ -37,9 +38,10 @@ async def hub(fake_bus: Bus, fake_server: FakeServer, tasks: Tasks, down_nodes: 
 
 
 async def tell(bus: Bus, hub: Hub, action: str, time_ns: int) -> None:
-    channel = {"down": NODE_DOWN, "up": NODE_UP, "admit": NODE_ADMIT}[action]
+    channel = event_channel("node", action)
     envelope = Envelope(f"node-{action}-{time_ns}", "n1", "node", action, "n1", time_ns)
-    await bus.transport.store(channel.subject("n1", "n1"), channel.encode(NodeEvent(node="n1")), envelope.headers())
+    body = NodeUpdated(settings=NodeSettings(node="n1")) if action == "update" else NodeEvent(node="n1")
+    await bus.transport.store(channel.subject("n1", "n1"), channel.encode(body), envelope.headers())
     await bus.transport.flush()
     await hub.current()
 
@@ -66,8 +68,9 @@ async def test_a_down_that_comes_behind_its_up_is_past(hub: Hub, fake_bus: Bus, 
 
 async def test_a_node_is_not_back_before_it_beats(hub: Hub, fake_bus: Bus, down_nodes: DownNodes) -> None:
     await tell(fake_bus, hub, "down", START_NS)
-    await tell(fake_bus, hub, "admit", START_NS + _MINUTE)
-    assert await cut(down_nodes)
+    for action in ("admit", "update"):
+        await tell(fake_bus, hub, action, START_NS + _MINUTE)
+        assert await cut(down_nodes)
 
 
 async def test_a_clock_that_was_set_back_hides_no_down(hub: Hub, fake_bus: Bus, down_nodes: DownNodes) -> None:
