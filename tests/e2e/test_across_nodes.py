@@ -6,6 +6,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -163,6 +164,21 @@ DEATHS = [
     pytest.param(kill_agent, start_agent, id="agent-killed"),
     pytest.param(lambda lab: lab.partition("h2", ["h1", "h3"]), Lab.heal, id="cut-off"),
 ]
+
+
+@pytest.mark.parametrize(("die", "return_"), DEATHS)
+def test_clients_that_listen_are_let_go(
+    lab: Lab, apis: dict[str, DockerCli], die: Callable[[Lab], None], return_: Callable[[Lab], None]
+) -> None:
+    there = run_on(apis["h1"], "h2", command=("sh", "-c", "echo up; exec sleep 1000"))
+    asked = [("exec", there, "sh", "-c", "echo up; sleep 1000"), ("logs", "-f", there)]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(cli.spawn(*words)) for cli in apis.values() for words in asked]
+        for client in clients:
+            assert client.stdout is not None and client.stdout.readline() == b"up\n"
+        die(lab)
+        stack.callback(return_, lab)
+        assert all(client.wait(_HANG_S) for client in clients)
 
 
 @pytest.mark.parametrize(("die", "return_"), DEATHS)
