@@ -12,6 +12,7 @@ from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.lists import all_containers, listed_containers
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, tell_prune
+from seaway_api.routes.silent_nodes import unless_silent
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import timed_line
 from seaway_api.translate.networking import EndpointForm, endpoint_form
@@ -159,18 +160,20 @@ async def container_sizes(call: Call, records: Iterable[ContainerRecord]) -> dic
     requests = [
         _measure(call, node, tuple(ids[start : start + _PAGE]))
         for node, ids in by_node.items()
-        if not call.api.hub.nodes.is_down(node)
         for start in range(0, len(ids), _PAGE)
     ]
     return {size.id: size for sizes in await asyncio.gather(*requests) for size in sizes}
 
 
 async def _measure(call: Call, node: str, ids: tuple[str, ...]) -> tuple[ContainerSize, ...]:
-    try:
-        reply = await call.api.bus.call(cat.SIZES, MeasureContainers(ids=ids), node=node, command=call.command())
-    except SeawayError:
-        return ()
-    return reply.sizes
+    async def ask() -> tuple[ContainerSize, ...]:
+        request = MeasureContainers(ids=ids)
+        try:
+            return (await call.api.bus.call(cat.SIZES, request, node=node, command=call.command())).sizes
+        except SeawayError:
+            return ()
+
+    return await unless_silent(call.api, node, ask, ())
 
 
 async def top(call: Call) -> web.StreamResponse:

@@ -13,6 +13,7 @@ from seaway_api.http import replies
 from seaway_api.http.errors import ApiError
 from seaway_api.routes.absent import no_swarm
 from seaway_api.routes.call import Call, tell_prune
+from seaway_api.routes.silent_nodes import unless_silent
 from seaway_api.translate.version import ApiVersion
 from seaway_api.translate.volumes import (
     check_all,
@@ -188,7 +189,6 @@ async def volume_sizes(call: Call, volumes: Iterable[VolumeRecord]) -> dict[str,
     pages = [
         _measure(call, node, tuple(ids[start : start + _PAGE]))
         for node, ids in by_node.items()
-        if not call.api.hub.nodes.is_down(node)
         for start in range(0, len(ids), _PAGE)
     ]
     for measured_page in await asyncio.gather(*pages):
@@ -197,7 +197,10 @@ async def volume_sizes(call: Call, volumes: Iterable[VolumeRecord]) -> dict[str,
 
 
 async def _measure(call: Call, node: str, ids: tuple[str, ...]) -> dict[str, int]:
-    try:
-        return (await call.api.bus.call(cat.MEASURE_VOLUMES, MeasureVolumes(ids=ids), node=node)).sizes
-    except SeawayError:
-        return {}
+    async def ask() -> dict[str, int]:
+        try:
+            return (await call.api.bus.call(cat.MEASURE_VOLUMES, MeasureVolumes(ids=ids), node=node)).sizes
+        except SeawayError:
+            return {}
+
+    return await unless_silent(call.api, node, ask, {})

@@ -90,7 +90,7 @@ def _counts(cluster: Cluster) -> dict[str, Any]:
         "ContainersStopped": len(cluster.containers) - running - states[State.PAUSED],
         "Images": len(cluster.images),
         "Driver": "overlay2",
-        "DriverStatus": cluster_status(cluster.nodes, cluster.settings),
+        "DriverStatus": cluster_status(cluster.nodes, cluster.settings, cluster.containers),
     }
 
 

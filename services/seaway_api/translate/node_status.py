@@ -1,32 +1,42 @@
 """The nodes as `docker info` lists them below the storage driver, in the form of classic Swarm. Pure."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from seaway_api.translate.nodes import DOWN, HEALTHY, engine_labels
+from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.node_settings import ClusterSettings
 from seaway_contracts.nodes import CORE, NodeRecord, Reservation
 from seaway_contracts.placement import FILTERS
 from seaway_docker.timestamps import rfc3339nano
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_RUNNING: Final = frozenset((State.RUNNING, State.RESTARTING))
 _BRANCH: Final = "  └ "
 
 
-def cluster_status(nodes: tuple[NodeRecord, ...], settings: ClusterSettings) -> list[list[str]]:
+def cluster_status(
+    nodes: Iterable[NodeRecord], settings: ClusterSettings, containers: Iterable[ContainerRecord] = ()
+) -> list[list[str]]:
     """Names and values, in order."""
+    nodes = tuple(nodes)
+    states = [(record.node, record.status.state) for record in containers]
+    all_of = Counter(node for node, _ in states)
+    running = Counter(node for node, state in states if state in _RUNNING)
     filters = ", ".join(name.replace("_", " ") for name in FILTERS)
     lines = [["Strategy", settings.strategy], ["Filters", filters], ["Nodes", str(len(nodes))]]
     for node in nodes:
         lines.append([f" {node.node}", node.beat.facts.address or "(unknown)"])
-        lines += [[_BRANCH + name, value] for name, value in _properties(node)]
+        counts = f"{all_of[node.node]} ({running[node.node]} running)"
+        lines += [[_BRANCH + name, value] for name, value in _properties(node, counts)]
     return lines
 
 
-def _properties(node: NodeRecord) -> Iterator[tuple[str, str]]:
+def _properties(node: NodeRecord, counts: str) -> Iterator[tuple[str, str]]:
     beat, reserved = node.beat, _reserved(node)
     yield "Status", _status(node)
-    yield "Containers", f"{beat.containers} ({beat.running} running)"
+    yield "Containers", counts
     yield "Reserved CPUs", f"{reserved.nano_cpus / CORE:g} / {beat.capacity.nano_cpus / CORE:g}"
     yield "Reserved Memory", f"{size_text(reserved.memory)} / {size_text(beat.capacity.memory)}"
     yield "Labels", ", ".join(f"{key}={value}" for key, value in sorted(engine_labels(node).items()))

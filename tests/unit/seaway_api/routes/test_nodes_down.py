@@ -1,9 +1,11 @@
 """Requests over several nodes while one of them is down: what is known is answered, without a call to it."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from seaway_api.routes.silent_nodes import unless_silent
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue as cat
 from seaway_contracts.archives import ContainerSize, ContainerSizes, MeasureContainers
@@ -89,3 +91,25 @@ async def test_volumes_there_are_neither_measured_nor_pruned(rig_of_two: Any) ->
     assert {one["Name"]: one["UsageData"]["Size"] for one in volumes}["far"] == -1
     await rig_of_two.call("POST", '/volumes/prune?filters={"all":["1"]}')
     assert set(rig_of_two.suite.volumes.volumes) == {"far"}
+
+
+async def test_a_node_that_lives_may_take_long_and_a_silent_one_may_not(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seaway_api.routes.silent_nodes._SILENT_S", 0.5)
+    given_up = asyncio.Event()
+
+    async def slow() -> str:
+        await given_up.wait()
+        return "answered"
+
+    async def never() -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+        return ""
+
+    asked = (("n1", slow), ("n2", never))
+    found = await asyncio.gather(*(unless_silent(rig.api, node, ask, "unknown") for node, ask in asked))
+    assert found == ["answered", "unknown"]

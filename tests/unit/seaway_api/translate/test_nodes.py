@@ -78,9 +78,11 @@ def test_what_ran_on_a_node_that_is_down_is_marked_in_lists(state: State) -> Non
 
 
 def test_info_lists_the_nodes_as_classic_swarm_did() -> None:
-    there = record(reserved=Reservation(nano_cpus=1_500_000_000, memory=GIB // 2), containers=3, running=2)
+    there = record(reserved=Reservation(nano_cpus=1_500_000_000, memory=GIB // 2))
+    states = (State.RUNNING, State.RESTARTING, State.EXITED)
+    containers = [ContainerRecord(spec=spec(state), node="n1", status=status(state)) for state in states]
     gone = node_record("n2", up=False)
-    lines = cluster_status((there, gone), ClusterSettings(strategy="binpack"))
+    lines = cluster_status((there, gone), ClusterSettings(strategy="binpack"), containers)
     assert lines[0] == ["Strategy", "binpack"]
     assert lines[1][0] == "Filters" and "constraint, affinity" in lines[1][1]
     assert lines[2:11] == [
