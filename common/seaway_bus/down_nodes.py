@@ -32,6 +32,10 @@ class DownNodes:
         self._gone.pop(node, None)
         self._bound(node, None)
 
+    def is_down(self, node: str) -> bool:
+        """Whether a node is marked as down."""
+        return node in self._gone
+
     def _bound(self, node: str, when: float | None) -> None:
         for call in self._waiting.get(node, ()):
             if not call.expired():

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from seaway_contracts.nodes import Beat
+from seaway_kit.addresses import ip_of
 
 MOST_BYTES: Final = 256 << 10
 """Of facts: the list of all nodes must fit into a message."""
@@ -22,6 +23,8 @@ def trouble_with(beat: Beat) -> str:
         return "its interval is longer than an hour"
     if any(len(word) > _LONGEST_WORD for word in _words(beat)):
         return f"a word has more than {_LONGEST_WORD} characters"
+    if beat.facts.address and ip_of(beat.facts.address) is None:
+        return f"{beat.facts.address!r} is no IP address"
     if max(len(beat.reserved.devices), len(beat.facts.devices)) > _MOST_DEVICES:
         return f"it has more than {_MOST_DEVICES} kinds of devices"
     if len(beat.pressure) > _MOST_SHORTAGES or not all(word.isalpha() for word in beat.pressure):
@@ -41,6 +44,6 @@ def _numbers(beat: Beat) -> Iterator[int]:
 
 
 def _words(beat: Beat) -> Iterator[str]:
-    yield from (beat.epoch, beat.address, beat.facts_id, *beat.pressure)
+    yield from (beat.epoch, beat.facts.address, beat.facts_id, *beat.pressure)
     yield from beat.reserved.devices
     yield from beat.facts.devices

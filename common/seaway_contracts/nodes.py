@@ -86,6 +86,8 @@ class NodeFacts(Payload):
     """Facts about a node that seldom change, for `docker info` and placement."""
 
     hostname: str = ""
+    address: str = ""
+    """The IP address by which other machines reach this node; empty if it has none."""
     version: str = ""
     """The agent's version."""
     os: str = "linux"
@@ -131,7 +133,6 @@ class Beat(Payload):
     containers: int
     reserved: Reservation = Field(default_factory=Reservation)
     pressure: tuple[str, ...] = ()
-    address: str = "127.0.0.1"
     leaving: bool = False
     monotonic_ns: int = 0
     facts_id: str = ""

@@ -1,6 +1,6 @@
 """Requests to the scheduler for a node, and its reply."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,12 @@ from seaway_contracts.containers import (
     Resources,
 )
 from seaway_contracts.node_settings import Strategy
+
+FILTERS: Final = (
+    "required_node", "up", "excluded", "availability", "platform", "runtime", "constraint", "affinity", "resources",
+    "devices", "pressure",
+)  # fmt: skip
+"""The scheduler's filters, each of which may refuse a node, in their order."""
 
 
 class PlacedMount(Payload):

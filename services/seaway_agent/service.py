@@ -49,6 +49,7 @@ from seaway_agent.network.errors import SubnetError
 from seaway_agent.network.networks import NodeNetworks
 from seaway_agent.network.port import DEFAULT_NAME, DEFAULT_NETWORK, NetworkSpec
 from seaway_agent.network.published import PublishedPorts
+from seaway_agent.node.address import NodeAddress
 from seaway_agent.node.beats import Heartbeat, devices, facts_of
 from seaway_agent.node.config import ReceivedConfig
 from seaway_agent.node.disk_space import wait_for_disk_space
@@ -350,6 +351,8 @@ class Agent:
             str(self._layout.volumes),
             boot,
         )
+        address = NodeAddress(settings.address, settings.nats)
+        await address.resolve()
         heartbeat = Heartbeat(
             context.bus,
             inventory,
@@ -360,6 +363,7 @@ class Agent:
             self._networks,
             self._config,
             partial(read_health, self._layout.root),
+            address.current,
         )
         await heartbeat.serve()
         context.tasks.eternal("config", self._config.run())

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from seaway_bus.outbox import BOUND
+from seaway_kit.addresses import ip_of
 from seaway_kit.settings import ServiceSettings
 
 
@@ -23,9 +24,19 @@ class AgentSettings(ServiceSettings):
     """Seconds between heartbeats, at least; the cluster's size may make them fewer."""
     seccomp_profile: Path = Path("/usr/share/containers/seccomp.json")
     """The profile, in Docker's format, from which the default one is derived."""
+    address: str = ""
+    """The IP address by which other machines reach this node; if empty, that of its interface towards NATS, or of
+    its default route."""
     label: tuple[str, ...] = ()
     """Labels of this node (`key=value`), for placement."""
     outbox_bytes: int = Field(BOUND, ge=1 << 16)
     """How many bytes of events may wait for the bus; then nothing new is created, started or executed."""
     metrics_containers: int = 1_000
     """How many containers /metrics shows, the longest-lived first; the rest are counted as dropped."""
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_ip(cls, value: str) -> str:
+        if value and ip_of(value) is None:
+            raise ValueError("give an IP address of this machine, such as 192.0.2.7")
+        return value

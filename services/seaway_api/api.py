@@ -10,6 +10,7 @@ from typing import Final
 
 from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.hub import Hub
+from seaway_api.cache.nodes import KnownNodes
 from seaway_api.cache.stats_feeds import StatsFeeds
 from seaway_api.http.archive_client import ArchiveClient
 from seaway_api.settings import ApiSettings
@@ -103,6 +104,11 @@ class Api:
 
     def _asked(self, ref: str) -> ResolveContainer:
         return ResolveContainer(ref=ref, basis=self.hub.answers.basis(ref) | self.hub.records.basis(ref))
+
+    async def nodes(self) -> KnownNodes:
+        """The nodes, as far as metadata can tell."""
+        await self.hub.nodes.refresh(self.bus, self.tasks)
+        return self.hub.nodes
 
     def stream(self, node: str | None = None, service: str = "") -> ByteStream:
         """A fresh byte stream, of which this is the opening side, to a node's agent or to a service."""

@@ -51,6 +51,7 @@ async def _begin(context: ServiceContext, hub: Hub) -> None:
         await context.bus.local_listener.open()
     await hub.start()
     context.tasks.spawn("places", learn_container_nodes(context.bus, hub))
+    context.tasks.spawn("nodes", hub.nodes.refresh(context.bus, context.tasks))
     await context.bus.announce("api", VERSION)
 
 

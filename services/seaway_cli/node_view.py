@@ -25,11 +25,10 @@ def as_document(record: NodeRecord, identity: NodeIdentity | None = None) -> dic
         "last_beat_ns": record.last_beat_ns,
         "availability": settings.availability,
         "labels": record.labels,
+        "address": beat.facts.address,
         "kept_free": settings.reserved.model_dump(),
-        **beat.model_dump(
-            include={"address", "capacity", "free", "running", "containers", "reserved", "pressure", "interval_ns"}
-        ),
-        "facts": beat.facts.model_dump(exclude={"labels"}),
+        **beat.model_dump(include={"capacity", "free", "running", "containers", "reserved", "pressure", "interval_ns"}),
+        "facts": beat.facts.model_dump(exclude={"labels", "address"}),
         "identity": identity and identity.model_dump(include={"public_key", "token", "since_ns"}),
     }
 
@@ -48,7 +47,7 @@ def print_nodes(records: Iterable[NodeRecord], console: Console | None = None) -
             record.node,
             f"[{_COLOUR[record.state]}]{record.state}[/]",
             record.settings.availability,
-            beat.address,
+            beat.facts.address or "-",
             f"{beat.capacity.nano_cpus / CORE:g}",
             f"{beat.capacity.memory / _GIB:.1f} GiB",
             str(beat.running),
@@ -74,7 +73,7 @@ def _properties(record: NodeRecord, identity: NodeIdentity | None) -> Iterator[t
     yield "availability", settings.availability
     yield "pressure", " ".join(beat.pressure) or "-"
     yield "labels", " ".join(_labels(record)) or "-"
-    yield "address", beat.address
+    yield "address", facts.address or "-"
     if identity is not None:
         at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(identity.since_ns / 10**9))
         yield "joined", f"{at} by the token {identity.token}, with the key {identity.public_key}"

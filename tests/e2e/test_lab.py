@@ -13,6 +13,7 @@ from deploy.lab import Lab, LabError
 from deploy.lab.hosts import Node
 from e2e_rig import images
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.nodes import node_states
 from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines, pytest.mark.timeout(300)]
@@ -35,18 +36,12 @@ def lab(e2e_directory: Path) -> Iterator[Lab]:
 def cli(lab: Lab, docker_config: Path) -> Iterator[DockerCli]:
     """The docker CLI at the lab's endpoint, with busybox; no container is left."""
     cli = DockerCli(lab.endpoint, docker_config)
-    eventually(lambda: states(cli) == dict.fromkeys(HOSTS, "up"), "all hosts up", _PATIENCE_S)
+    eventually(lambda: node_states(cli) == dict.fromkeys(HOSTS, "up"), "all hosts up", _PATIENCE_S)
     cli("load", "-q", input=images.busybox_archive())
     yield cli
-    eventually(lambda: states(cli) == dict.fromkeys(HOSTS, "up"), "all hosts up again", _PATIENCE_S)
+    eventually(lambda: node_states(cli) == dict.fromkeys(HOSTS, "up"), "all hosts up again", _PATIENCE_S)
     if left := cli("ps", "-aq").lines:
         cli("rm", "-f", *left)
-
-
-def states(cli: DockerCli) -> dict[str, str]:
-    """What `docker info` says of each node."""
-    rows = [line.strip().partition(": ") for line in cli("info").lines]
-    return {name: rest.partition(",")[0] for name, _, rest in rows if name in HOSTS}
 
 
 def on_each(cli: DockerCli) -> dict[str, str]:
@@ -63,7 +58,7 @@ def on_each(cli: DockerCli) -> dict[str, str]:
 
 
 def state_of(cli: DockerCli, name: str) -> str:
-    return states(cli).get(name, "")
+    return node_states(cli).get(name, "")
 
 
 # --- hosts
@@ -195,15 +190,15 @@ def test_the_command_brings_a_lab_up_and_leaves_nothing(e2e_directory: Path, doc
     assert up.returncode == 0, up.stderr
     try:
         cli = DockerCli(up.stdout.splitlines()[-1], docker_config)
-        eventually(lambda: states(cli) == {"h1": "up", "h2": "up"}, "both hosts up", _PATIENCE_S)
+        eventually(lambda: node_states(cli) == {"h1": "up", "h2": "up"}, "both hosts up", _PATIENCE_S)
         assert cli("run", "--rm", "busybox", "echo", "hello").out == "hello"
         assert command(directory, "up", "2").stderr.startswith(f"lab: {directory} is in use")
         assert command(directory, "run", "h2", "hostname").stdout == "h2\n"
         assert command(directory, "partition", "h1", "h9").returncode == 2
         assert command(directory, "partition", "h1", "h2").returncode == 0
-        eventually(lambda: states(cli)["h2"] == "down", "h2 to be down", _PATIENCE_S)
+        eventually(lambda: node_states(cli)["h2"] == "down", "h2 to be down", _PATIENCE_S)
         assert command(directory, "heal").returncode == 0
-        eventually(lambda: states(cli)["h2"] == "up", "h2 to be up", _PATIENCE_S)
+        eventually(lambda: node_states(cli)["h2"] == "up", "h2 to be up", _PATIENCE_S)
     finally:
         down = command(directory, "down")
     assert (down.returncode, down.stderr) == (0, "")

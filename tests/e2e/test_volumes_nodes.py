@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.nodes import node_states
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 from test_nodes import NODES, Second, node_of, on_two, second, suite  # noqa: F401 - fixtures
@@ -93,7 +94,7 @@ def test_of_a_node_that_is_down(cli: DockerCli, suite: Seaway, second: Second, n
         on(cli, "n2", volume)
     places = [Path(mountpoint(cli, f"{name}-{number}")) for number in (1, 2)]
     second.kill()
-    eventually(lambda: "n2: down" in cli("info").out, "the node to be down", 20)
+    eventually(lambda: node_states(cli)["n2"] == "down", "the node to be down", 20)
     assert volumes(cli) == [f"{name}-1", f"{name}-2"]
     usage = [one["UsageData"] for one in suite.api.get("/system/df")["Volumes"]]
     assert usage == [{"RefCount": 0, "Size": -1}] * 2

@@ -71,7 +71,7 @@ class Heartbeat:
     """Publishes a node's beats. `journal` gives the inventory's revision, and a warning where events can't be sent.
 
     `host` reads what may change of the host's network, for the facts. `config` has the interval that metadata demands.
-    `health` reads what is free of the host; it raises OSError, ValueError.
+    `health` reads what is free of the host; it raises OSError, ValueError. `address` gives the node's address.
     """
 
     def __init__(
@@ -85,7 +85,9 @@ class Heartbeat:
         host: HostNetwork,
         config: ReceivedConfig,
         health: Callable[[], Health],
+        address: Callable[[], str],
     ) -> None:
+        self._address = address
         self._config = config
         self._health = health
         self._facts_id = ""
@@ -189,10 +191,11 @@ class Heartbeat:
         return beat.interval_ns / 1e9
 
     async def _read_host(self) -> None:
-        """Read the host's routes and firewall, which may change at any time, every few seconds."""
+        """Read the host's address, routes and firewall, which may change at any time, every few seconds."""
         if time.monotonic() < self._host_read_at + _HOST_EVERY_S:
             return
         self._host_read_at = time.monotonic()
+        self._facts = self._facts.model_copy(update={"address": self._address()})
         try:
             changes = {"routes": (await self._host.routes())[:MOST_ROUTES], "devices": devices()}
             self._facts = self._facts.model_copy(update=changes)

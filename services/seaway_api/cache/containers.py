@@ -10,6 +10,7 @@ from seaway_api.cache.record_cache import Kind
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import container_facts, list_line, state_at
 from seaway_api.translate.networking import EndpointForm
+from seaway_api.translate.nodes import NodeView
 from seaway_bus.judging import Verdict, verdict
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.ids import is_container_id
@@ -37,7 +38,7 @@ class CachedContainer:
         self._data = data
         self._record: ContainerRecord | None = record
         self._facts: ContainerFacts | None = None
-        self._shown: dict[tuple[str, EndpointForm], object] = {}
+        self._shown: dict[tuple[str, EndpointForm], tuple[object, object]] = {}
 
     @classmethod
     def read(cls, data: bytes) -> "CachedContainer":
@@ -51,9 +52,9 @@ class CachedContainer:
             self._record = ContainerRecord.model_validate_json(self._data)
         return self._record
 
-    def prepare(self, form: EndpointForm) -> None:
+    def prepare(self, form: EndpointForm, node: NodeView) -> None:
         """Make what `docker inspect` shows, so that it is there when it is asked for."""
-        self.inspected_json(form)
+        self.inspected_json(form, node)
 
     @property
     def facts(self) -> ContainerFacts:
@@ -63,40 +64,42 @@ class CachedContainer:
             self._drop_record()
         return self._facts
 
-    def line(self, form: EndpointForm) -> dict[str, Any]:
-        """Its line in a list, but for what the time of day changes."""
-        return list_line(self.record, form)
+    def line(self, form: EndpointForm, node: NodeView) -> dict[str, Any]:
+        """Its line in a list, but for what the time of day changes. `node`: the one that it is on."""
+        return list_line(self.record, form, node.ports_address)
 
-    def line_json(self, now_ns: int, form: EndpointForm) -> bytes:
+    def line_json(self, now_ns: int, form: EndpointForm, node: NodeView) -> bytes:
         """Its line as it is now."""
-        before, after = self._made(("around", form), lambda: self._around(form))
-        return before + orjson.dumps(self._state_at(now_ns=now_ns)) + after
+        before, after = self._made("around", (form, node.ports_address), lambda: self._around(form, node))
+        return before + orjson.dumps(self._state_at(now_ns=now_ns, reachable=node.up)) + after
 
-    def _around(self, form: EndpointForm) -> tuple[bytes, bytes]:
+    def _around(self, form: EndpointForm, node: NodeView) -> tuple[bytes, bytes]:
         """The line's JSON before and after the one field that changes with time."""
-        line = self.line(form)
+        line = self.line(form, node)
         fields = list(line.items())
         place = list(line).index("Status")
         before, after = orjson.dumps(dict(fields[:place])), orjson.dumps(dict(fields[place + 1 :]))
         self._drop_record()
         return before[:-1] + b',"Status":', b"," + after[1:]
 
-    def inspected_json(self, form: EndpointForm) -> bytes:
+    def inspected_json(self, form: EndpointForm, node: NodeView) -> bytes:
         """What `docker inspect` shows, but for its size and the last probes of its health; with Go's line feed."""
         return self._made(
-            ("inspected", form),
-            lambda: orjson.dumps(inspect_json(self.record, form), option=orjson.OPT_APPEND_NEWLINE),
+            "inspected",
+            (form, node),
+            lambda: orjson.dumps(inspect_json(self.record, form, node), option=orjson.OPT_APPEND_NEWLINE),
         )
 
     def _drop_record(self) -> None:
         if self._data:
             self._record = None
 
-    def _made(self, what: tuple[str, EndpointForm], make: Callable[[], Made]) -> Made:
-        """What was made before, or is made now."""
-        if what not in self._shown:
-            self._shown[what] = make()
-        return cast(Made, self._shown[what])
+    def _made(self, what: str, of: tuple[EndpointForm, object], make: Callable[[], Made]) -> Made:
+        """What was made before of the same, or is made now."""
+        kept = self._shown.get((what, of[0]))
+        if kept is None or kept[0] != of[1]:
+            kept = self._shown[what, of[0]] = of[1], make()
+        return cast(Made, kept[1])
 
 
 CONTAINERS: Final = Kind("container", gone="destroy", read=CachedContainer.read, is_id=is_container_id)

@@ -12,6 +12,7 @@ from prometheus_client import Gauge
 
 from seaway_api.cache.containers import CONTAINERS, CachedContainer, ContainerNodes
 from seaway_api.cache.execs import EndedExecs, ExecCommands
+from seaway_api.cache.nodes import KnownNodes
 from seaway_api.cache.readers import Reader
 from seaway_api.cache.record_cache import RecordCache
 from seaway_api.cache.reply_cache import RecordBasis, ReplyCache
@@ -24,7 +25,6 @@ from seaway_cluster.wait import Watch, WatchList
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.execs import container_prefix
 from seaway_contracts.lifecycle import CLUSTER
-from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.volumes import VolumeEvent
 from seaway_kit.tasks import Tasks
 
@@ -32,22 +32,19 @@ log = logging.getLogger(__name__)
 READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
 _MOST_UNSTORED: Final = 16_384
 _MOST_UNSTORED_BYTES: Final = 32 << 20
-_OF_LIVE_NODES: Final = frozenset({"join", "up"})
-_LATE_NS: Final = 300_000_000_000
 
 
 class Hub:
     """Hands each event to those whom it concerns, and remembers where containers are."""
 
     def __init__(self, transport: Transport, tasks: Tasks, down_nodes: DownNodes | None = None) -> None:
-        self._down_nodes = down_nodes or DownNodes()
+        self.nodes = KnownNodes(down_nodes)
         self._nodes = ContainerNodes()
         self._feed = EventFeed(transport, self.receive, tasks, holders=self._nodes, stored=self._stored)
         self._readers: set[Reader] = set()
         self._unstored: OrderedDict[str, Event] = OrderedDict()
         self._unstored_bytes = 0
         self._watches = WatchList()
-        self._back_ns: dict[str, int] = {}
         self.records = RecordCache(CONTAINERS)
         """Containers, as reads have brought them."""
         self._caches: dict[str, RecordCache[Any]] = {CONTAINERS.noun: self.records}
@@ -164,7 +161,7 @@ class Hub:
                 self.exec_commands.add(envelope, event.data)
             self._container(event)
         elif envelope.noun == "node":
-            self._node(event)
+            self.nodes.receive(event)
         elif envelope.noun == "network":
             _note(self.networks, envelope.action, envelope.subject_id)
         elif envelope.noun == "volume":
@@ -174,20 +171,6 @@ class Hub:
             if shown is not None:
                 for reader in self._readers:
                     reader.feed(shown)
-
-    def _node(self, event: Event) -> None:
-        """Who asks a node that is down is not to wait for long. A `down` that comes behind the `up` after it is past;
-        but one that seems much older comes from a clock that was set back.
-        """
-        envelope = event.envelope
-        if envelope.action == "remove":
-            self._down_nodes.gone(envelope.node, "it was removed")
-        elif envelope.action in _OF_LIVE_NODES:
-            self._down_nodes.back(envelope.node)
-            self._back_ns[envelope.node] = max(envelope.time_ns, self._back_ns.get(envelope.node, 0))
-        elif envelope.action == "down" and not 0 < self._back_ns.get(envelope.node, 0) - envelope.time_ns < _LATE_NS:
-            body = event.body()
-            self._down_nodes.gone(envelope.node, body.reason if isinstance(body, NodeEvent) else "")
 
     def _volume(self, event: Event) -> None:
         try:

@@ -12,6 +12,7 @@ from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.lists import all_containers, listed_containers
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, tell_prune
+from seaway_api.routes.silent_nodes import unless_silent
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import timed_line
 from seaway_api.translate.networking import endpoint_form
@@ -41,13 +42,14 @@ async def list_containers(call: Call) -> web.StreamResponse:
         limit = 0
     query = await _resolved(call.api, query)
     stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
+    view = (await call.api.nodes()).view
     now, form, with_size = call.api.now_ns(), endpoint_form(call.version), call.flag("size")
     shown: list[CachedContainer] = []
     lines: list[bytes] = []
     async for page in _pages(call.api, query, stopped=stopped):
         wanted = page[: limit - len(shown)] if limit else page
         shown += wanted
-        lines += [] if with_size else [one.line_json(now, form) for one in wanted]
+        lines += [] if with_size else [one.line_json(now, form, view(one.node)) for one in wanted]
         if limit and len(shown) == limit:
             break
     if not with_size:
@@ -56,7 +58,7 @@ async def list_containers(call: Call) -> web.StreamResponse:
     sizes = await container_sizes(call, records)
     return replies.json(
         [
-            timed_line(one.line(form), record, now_ns=now, size=sizes.get(one.id))
+            timed_line(one.line(form, view(one.node)), record, view(one.node), now_ns=now, size=sizes.get(one.id))
             for one, record in zip(shown, records, strict=True)
         ]
     )
@@ -109,12 +111,12 @@ async def _image_id(api: Api, ref: str) -> str | None:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/json"""
-    form = endpoint_form(call.version)
-    cached = await call.api.cached(call.name, lambda likely: likely.prepare(form))
+    form, nodes = endpoint_form(call.version), await call.api.nodes()
+    cached = await call.api.cached(call.name, lambda likely: likely.prepare(form, nodes.view(likely.record.node)))
     record = await with_health(call, cached.record)
     if record is cached.record and not call.flag("size"):
-        return replies.json_bytes(cached.inspected_json(form))
-    shown = inspect_json(record, form)
+        return replies.json_bytes(cached.inspected_json(form, nodes.view(record.node)))
+    shown = inspect_json(record, form, nodes.view(record.node))
     if call.flag("size"):
         size = (await container_sizes(call, [record])).get(record.id)
         shown |= {"SizeRw": size.rw if size else 0, "SizeRootFs": size.root_fs if size else 0}
@@ -124,7 +126,7 @@ async def inspect(call: Call) -> web.StreamResponse:
 async def with_health(call: Call, record: ContainerRecord) -> ContainerRecord:
     """The record with the last probes. They are no events: its node knows them, and the record where that is away."""
     known = record.status.health
-    if known is None or record.status.state is not State.RUNNING:
+    if known is None or record.status.state is not State.RUNNING or call.api.hub.nodes.is_down(record.node):
         return record
     try:
         reply = await call.api.bus.call(cat.HEALTH, ContainerId(id=record.id), node=record.node)
@@ -135,7 +137,7 @@ async def with_health(call: Call, record: ContainerRecord) -> ContainerRecord:
 
 
 async def prune(call: Call) -> web.StreamResponse:
-    """POST /containers/prune. One that can't be removed is left, as in Docker."""
+    """POST /containers/prune. One that can't be removed is left, as in Docker; so are those of a node that is away."""
     filters = parse_filters(call.text("filters"), CONTAINER_PRUNE_KEYS)
     until = until_ns(filters, call.api.now_ns())
     records = [record async for record in all_containers(call.api.bus, call.api.hub)]
@@ -145,23 +147,32 @@ async def prune(call: Call) -> web.StreamResponse:
         if record.status.state not in _LIVE and prunable(filters, record.spec.labels, record.spec.created_ns, until)
     ]
     sizes = await container_sizes(call, chosen)
-    removed = [record.id for record in chosen if await _removed(call, record)]
+    removed = await _removed(call, chosen)
     reclaimed = sum(sizes[identifier].rw for identifier in removed if identifier in sizes)
     await tell_prune(call, "container", reclaimed)
     return replies.json({"ContainersDeleted": removed or None, "SpaceReclaimed": reclaimed})
 
 
-async def _removed(call: Call, record: ContainerRecord) -> bool:
-    try:
-        await call.api.bus.call(cat.REMOVE, RemoveContainer(id=record.id), node=record.node, command=call.command())
-    except SeawayError:
-        return False
-    call.api.hub.answers.removed(record.id)
-    return True
+async def _removed(call: Call, records: Iterable[ContainerRecord]) -> list[str]:
+    """Remove containers; the ids of those that are gone. A node that doesn't answer is asked once, for the first."""
+    removed: list[str] = []
+    away: set[str] = set()
+    for record in records:
+        if record.node in away or call.api.hub.nodes.is_down(record.node):
+            continue
+        try:
+            await call.api.bus.call(cat.REMOVE, RemoveContainer(id=record.id), node=record.node, command=call.command())
+        except SeawayError as error:
+            if error.code in (Code.UNAVAILABLE, Code.TIMEOUT):
+                away.add(record.node)
+            continue
+        call.api.hub.answers.removed(record.id)
+        removed.append(record.id)
+    return removed
 
 
 async def container_sizes(call: Call, records: Iterable[ContainerRecord]) -> dict[str, ContainerSize]:
-    """The sizes by id, from one request per node and page; those of a node that doesn't answer are missing."""
+    """The sizes by id, from one request per node and page; missing for a node that is down or doesn't answer."""
     by_node: dict[str, list[str]] = defaultdict(list)
     for record in records:
         by_node[record.node].append(record.id)
@@ -174,11 +185,14 @@ async def container_sizes(call: Call, records: Iterable[ContainerRecord]) -> dic
 
 
 async def _measure(call: Call, node: str, ids: tuple[str, ...]) -> tuple[ContainerSize, ...]:
-    try:
-        reply = await call.api.bus.call(cat.SIZES, MeasureContainers(ids=ids), node=node, command=call.command())
-    except SeawayError:
-        return ()
-    return reply.sizes
+    async def ask() -> tuple[ContainerSize, ...]:
+        request = MeasureContainers(ids=ids)
+        try:
+            return (await call.api.bus.call(cat.SIZES, request, node=node, command=call.command())).sizes
+        except SeawayError:
+            return ()
+
+    return await unless_silent(call.api, node, ask, ())
 
 
 async def top(call: Call) -> web.StreamResponse:

@@ -26,7 +26,7 @@ from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.images import ImageRecord, Registries, RegistryAuth, RegistryLogin
-from seaway_contracts.nodes import NodeRecord
+from seaway_contracts.nodes import NodeList
 from seaway_docker.go_json import GoModel
 
 _PING: Final = CIMultiDict(
@@ -63,7 +63,7 @@ async def ping(call: Call) -> web.StreamResponse:
 
 async def version(call: Call) -> web.StreamResponse:
     """GET /version"""
-    cluster = Cluster(nodes=await _nodes(call, []))
+    cluster = Cluster(nodes=(await _nodes(call, [])).nodes)
     return replies.json(version_json(cluster.facts(call.api.settings.node)))
 
 
@@ -96,7 +96,8 @@ async def disk_usage(call: Call) -> web.StreamResponse:
     if cluster.bus_trouble:
         raise bus_away(cluster.bus_trouble)
     volumes = await _volumes(call, cluster) if "volume" in kinds else []
-    usage = disk_usage_json(cluster, volumes, call.version, now_ns=call.api.now_ns())
+    view = (await call.api.nodes()).view
+    usage = disk_usage_json(cluster, volumes, call.version, view, now_ns=call.api.now_ns())
     return replies.json(only_kinds(usage, kinds))
 
 
@@ -116,7 +117,7 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
     if call.api.bus.trouble:
         return Cluster(bus_trouble=call.api.bus.trouble)
     silent: list[str] = []
-    nodes = await _nodes(call, silent)
+    listed = await _nodes(call, silent)
     containers: tuple[ContainerRecord, ...] = ()
     states = Counter[State]()
     images: tuple[ImageRecord, ...] = ()
@@ -135,12 +136,13 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
         registries = await call.api.bus.call(cat.REGISTRIES, Empty())
     except SeawayError:
         silent.append("image")
-    return Cluster(nodes, containers, states, images, registries, tuple(dict.fromkeys(silent)))
+    silent_ones = tuple(dict.fromkeys(silent))
+    return Cluster(listed.nodes, listed.cluster, containers, states, images, registries, silent=silent_ones)
 
 
-async def _nodes(call: Call, silent: list[str]) -> tuple[NodeRecord, ...]:
+async def _nodes(call: Call, silent: list[str]) -> NodeList:
     try:
-        return (await call.api.bus.call(cat.LIST_NODES, Empty())).nodes
+        return await call.api.bus.call(cat.LIST_NODES, Empty())
     except SeawayError:
         silent.append("metadata")
-        return ()
+        return NodeList()

@@ -13,6 +13,7 @@ from seaway_api.http import replies
 from seaway_api.http.errors import ApiError
 from seaway_api.routes.absent import no_swarm
 from seaway_api.routes.call import Call, tell_prune
+from seaway_api.routes.silent_nodes import unless_silent
 from seaway_api.translate.version import ApiVersion
 from seaway_api.translate.volumes import (
     check_all,
@@ -163,6 +164,8 @@ async def _removed(call: Call, volumes: Sequence[VolumeRecord]) -> list[VolumeRe
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def is_removed(volume: VolumeRecord) -> bool:
+        if call.api.hub.nodes.is_down(volume.node):
+            return False
         async with gate:
             try:
                 await _remove(call, volume.name, volume.id)
@@ -177,7 +180,7 @@ async def _removed(call: Call, volumes: Sequence[VolumeRecord]) -> list[VolumeRe
 async def volume_sizes(call: Call, volumes: Iterable[VolumeRecord]) -> dict[str, int]:
     """Bytes by id, from one request per node and page; 0 for a volume without a node.
 
-    Those of a node that doesn't answer are missing.
+    Those of a node that is down or doesn't answer are missing.
     """
     by_node: dict[str, list[str]] = defaultdict(list)
     for volume in volumes:
@@ -194,7 +197,10 @@ async def volume_sizes(call: Call, volumes: Iterable[VolumeRecord]) -> dict[str,
 
 
 async def _measure(call: Call, node: str, ids: tuple[str, ...]) -> dict[str, int]:
-    try:
-        return (await call.api.bus.call(cat.MEASURE_VOLUMES, MeasureVolumes(ids=ids), node=node)).sizes
-    except SeawayError:
-        return {}
+    async def ask() -> dict[str, int]:
+        try:
+            return (await call.api.bus.call(cat.MEASURE_VOLUMES, MeasureVolumes(ids=ids), node=node)).sizes
+        except SeawayError:
+            return {}
+
+    return await unless_silent(call.api, node, ask, {})

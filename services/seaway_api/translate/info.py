@@ -1,16 +1,19 @@
 """`GET /info`, `/version` and `/system/df` from what nodes, containers and images say. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from seaway_api.translate.images import image_line
 from seaway_api.translate.listing import list_json
+from seaway_api.translate.node_status import cluster_status
+from seaway_api.translate.nodes import NodeView
 from seaway_api.translate.version import API_VERSION, MIN_API_VERSION, ApiVersion
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.images import ImageRecord, Registries
 from seaway_contracts.networks import DRIVERS as NETWORK_DRIVERS
+from seaway_contracts.node_settings import ClusterSettings
 from seaway_contracts.nodes import NodeFacts, NodeRecord
 from seaway_contracts.version import VERSION
 from seaway_docker.errors import InvalidParameter
@@ -38,6 +41,7 @@ class Cluster:
     """
 
     nodes: tuple[NodeRecord, ...] = ()
+    settings: ClusterSettings = field(default_factory=ClusterSettings)
     containers: tuple[ContainerRecord, ...] = ()
     states: Counter[State] = field(default_factory=Counter)
     images: tuple[ImageRecord, ...] = ()
@@ -90,15 +94,8 @@ def _counts(cluster: Cluster) -> dict[str, Any]:
         "ContainersStopped": states.total() - running - states[State.PAUSED],
         "Images": len(cluster.images),
         "Driver": "overlay2",
-        "DriverStatus": _driver_status(cluster),
+        "DriverStatus": cluster_status(cluster.nodes, cluster.settings, cluster.containers),
     }
-
-
-def _driver_status(cluster: Cluster) -> list[list[str]]:
-    """What `docker info` prints below the storage driver: the nodes, as Docker's classic Swarm did."""
-    lines = [["Nodes", str(len(cluster.nodes))]]
-    lines += [[node.node, f"{node.state}, {node.beat.containers} containers"] for node in cluster.nodes]
-    return lines
 
 
 def _registry_config(registries: Registries) -> dict[str, Any]:
@@ -222,9 +219,14 @@ def version_json(facts: NodeFacts) -> dict[str, Any]:
 
 
 def disk_usage_json(
-    cluster: Cluster, volumes: Sequence[Mapping[str, Any]], version: ApiVersion, *, now_ns: int
+    cluster: Cluster,
+    volumes: Sequence[Mapping[str, Any]],
+    version: ApiVersion,
+    view: Callable[[str], NodeView],
+    *,
+    now_ns: int,
 ) -> dict[str, Any]:
-    """`GET /system/df`: real sizes of images and `volumes`; layers count once."""
+    """`GET /system/df`: real sizes of images and `volumes`; layers count once. `view` gives a container's node."""
     users = Counter(record.spec.image.id for record in cluster.containers)
     layers = {layer.digest: layer.size for image in cluster.images for layer in image.layers}
     return {
@@ -232,7 +234,7 @@ def disk_usage_json(
         "Images": [
             image_line(image, version, containers=users[image.id]) | {"SharedSize": 0} for image in cluster.images
         ],
-        "Containers": [list_json(record, now_ns=now_ns) for record in cluster.containers],
+        "Containers": [list_json(record, view(record.node), now_ns=now_ns) for record in cluster.containers],
         "Volumes": list(volumes),
         "BuildCache": [],
     }

@@ -7,6 +7,7 @@ from typing import Any, Final
 from seaway_api.translate.asked import asked_config, asked_host
 from seaway_api.translate.listing import mount_points
 from seaway_api.translate.networking import EndpointForm, network_settings, shown_mode
+from seaway_api.translate.nodes import NodeView
 from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Health, State
 from seaway_contracts.images import Healthcheck
 from seaway_docker.links import parse_link
@@ -23,8 +24,11 @@ _UP: Final = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 _DRIVER: Final = "overlay2"
 
 
-def inspect_json(record: ContainerRecord, form: EndpointForm = EndpointForm.SINCE_1_45) -> dict[str, Any]:
-    """The whole answer."""
+def inspect_json(
+    record: ContainerRecord, form: EndpointForm = EndpointForm.SINCE_1_45, node: NodeView | None = None
+) -> dict[str, Any]:
+    """The whole answer. `node`: what is known of the container's node; without it, its name."""
+    node = node or NodeView(record.node)
     spec, status = record.spec, record.status
     args = spec.command.args
     return {
@@ -50,8 +54,8 @@ def inspect_json(record: ContainerRecord, form: EndpointForm = EndpointForm.SINC
         "GraphDriver": {"Data": _writable(status), "Name": _DRIVER},
         "Mounts": mount_points(spec),
         "Config": config_json(spec),
-        "NetworkSettings": network_settings(spec, status, form),
-        "Node": {"Name": record.node, "ID": record.node},
+        "NetworkSettings": network_settings(spec, status, form, node.ports_address),
+        "Node": node.json(),
     }
 
 

@@ -2,21 +2,27 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from seaway_api.translate.networking import EndpointForm, list_ports, listed_endpoints, shown_mode
+from seaway_api.translate.nodes import HOST_DOWN, NodeView
 from seaway_contracts.archives import ContainerSize
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus, Mount, State
 from seaway_docker.container_filters import ContainerFacts
 from seaway_docker.status import status_text
 
-
-def list_json(record: ContainerRecord, *, now_ns: int, size: ContainerSize | None = None) -> dict[str, Any]:
-    """One line of the list."""
-    return timed_line(list_line(record), record, now_ns=now_ns, size=size)
+_LIVE: Final = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 
 
-def list_line(record: ContainerRecord, form: EndpointForm = EndpointForm.SINCE_1_45) -> dict[str, Any]:
+def list_json(record: ContainerRecord, node: NodeView | None = None, *, now_ns: int) -> dict[str, Any]:
+    """One line of the list. `node`: what is known of the container's node; without it, its name."""
+    node = node or NodeView(record.node)
+    return timed_line(list_line(record, ports_address=node.ports_address), record, node, now_ns=now_ns)
+
+
+def list_line(
+    record: ContainerRecord, form: EndpointForm = EndpointForm.SINCE_1_45, ports_address: str = ""
+) -> dict[str, Any]:
     """One line of the list, as it stays while the container doesn't change."""
     spec, status = record.spec, record.status
     return {
@@ -26,7 +32,7 @@ def list_line(record: ContainerRecord, form: EndpointForm = EndpointForm.SINCE_1
         "ImageID": spec.image.id,
         "Command": command_line(spec.command.args),
         "Created": spec.created_ns // 1_000_000_000,
-        "Ports": list_ports(spec, status),
+        "Ports": list_ports(spec, status, ports_address),
         "Labels": spec.labels,
         "State": status.state.value,
         "Status": "",
@@ -37,10 +43,10 @@ def list_line(record: ContainerRecord, form: EndpointForm = EndpointForm.SINCE_1
 
 
 def timed_line(
-    line: dict[str, Any], record: ContainerRecord, *, now_ns: int, size: ContainerSize | None = None
+    line: dict[str, Any], record: ContainerRecord, node: NodeView, *, now_ns: int, size: ContainerSize | None = None
 ) -> dict[str, Any]:
     """The line as it is now; sizes that are 0 are left out, as Docker does."""
-    shown = line | {"Status": state_at(record.status)(now_ns=now_ns)}
+    shown = line | {"Status": state_at(record.status)(now_ns=now_ns, reachable=node.up)}
     if size is not None:
         fields = {"SizeRw": size.rw, "SizeRootFs": size.root_fs}
         shown |= {key: value for key, value in fields.items() if value}
@@ -48,8 +54,11 @@ def timed_line(
 
 
 def state_at(status: ContainerStatus) -> Callable[..., str]:
-    """The `Status` of the line as a function of the time, `now_ns`. It does not keep the whole status."""
-    return partial(
+    """The `Status` of the line as a function of the time, `now_ns`, and of whether its node is `reachable`.
+
+    It does not keep the whole status.
+    """
+    text = partial(
         status_text,
         status.state.value,
         started_ns=status.started_ns or None,
@@ -57,6 +66,12 @@ def state_at(status: ContainerStatus) -> Callable[..., str]:
         exit_code=status.exit_code,
         health=status.health.status if status.health else None,
     )
+    return partial(_state_text, text, is_live=status.state in _LIVE)
+
+
+def _state_text(text: Callable[..., str], *, is_live: bool, now_ns: int, reachable: bool = True) -> str:
+    """What can't be reached may not run any more: that is said as in classic Swarm."""
+    return HOST_DOWN if is_live and not reachable else text(now_ns=now_ns)
 
 
 def command_line(args: tuple[str, ...]) -> str:

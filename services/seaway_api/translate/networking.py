@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any, Final
 
 from seaway_api.translate.asked import asked_config, asked_host
+from seaway_api.translate.nodes import shown_host_ip
 from seaway_api.translate.version import ApiVersion
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, Link
 from seaway_contracts.ids import short_id
@@ -127,21 +128,29 @@ def _link(link: Link) -> str:
     return link.name if link.name == link.alias else f"{link.name}:{link.alias}"
 
 
-def port_map(spec: ContainerSpec, status: ContainerStatus) -> dict[str, list[dict[str, str]] | None]:
-    """`NetworkSettings.Ports`: empty until the container runs with endpoints; then the exposed ports too, with null."""
+def port_map(
+    spec: ContainerSpec, status: ContainerStatus, ports_address: str = ""
+) -> dict[str, list[dict[str, str]] | None]:
+    """`NetworkSettings.Ports`: empty until the container runs with endpoints; then the exposed ports too, with null.
+
+    For `ports_address` see `shown_host_ip`, here and below.
+    """
     if status.pid == 0 or not spec.network.endpoints:
         return {}
     table: dict[str, list[dict[str, str]] | None] = dict.fromkeys(spec.network.exposed_ports)
     for port in status.ports:
         key = f"{port.container_port}/{port.protocol}"
         bindings = table.get(key) or []
-        bindings.append({"HostIp": port.host_ip, "HostPort": str(port.host_port)})
+        bindings.append({"HostIp": shown_host_ip(port.host_ip, ports_address), "HostPort": str(port.host_port)})
         table[key] = bindings
     return table
 
 
 def network_settings(
-    spec: ContainerSpec, status: ContainerStatus, form: EndpointForm = EndpointForm.SINCE_1_45
+    spec: ContainerSpec,
+    status: ContainerStatus,
+    form: EndpointForm = EndpointForm.SINCE_1_45,
+    ports_address: str = "",
 ) -> dict[str, Any]:
     """The whole `NetworkSettings`; the old fields repeat those of the default bridge."""
     networks = endpoint_maps(spec, status, form)
@@ -151,7 +160,7 @@ def network_settings(
         "Bridge": "",
         "SandboxID": spec.id if own else "",
         "SandboxKey": f"/proc/{status.pid}/ns/net" if own else "",
-        "Ports": port_map(spec, status),
+        "Ports": port_map(spec, status, ports_address),
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
@@ -169,13 +178,13 @@ def network_settings(
     }
 
 
-def list_ports(spec: ContainerSpec, status: ContainerStatus) -> list[dict[str, Any]]:
+def list_ports(spec: ContainerSpec, status: ContainerStatus, ports_address: str = "") -> list[dict[str, Any]]:
     """The `Ports` of the list."""
     if status.pid == 0 or not spec.network.endpoints:
         return []
     shown: list[dict[str, Any]] = [
         {
-            "IP": port.host_ip,
+            "IP": shown_host_ip(port.host_ip, ports_address),
             "PrivatePort": port.container_port,
             "PublicPort": port.host_port,
             "Type": port.protocol,

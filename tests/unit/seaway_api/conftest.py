@@ -458,7 +458,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     settings = ApiSettings(run=tmp_path, root=tmp_path, node="n1", socket_group="nobody-has-this-group")
     await bus.prepare()
     await suite.serve()
-    hub = Hub(bus.transport, tasks)
+    hub = Hub(bus.transport, tasks, bus.down_nodes)
     await hub.start()
     archives = ArchiveClient(bus)
     api = Api(settings, bus, hub, tasks, archives, StatsFeeds(bus, tasks))

@@ -30,7 +30,8 @@ HUGE = 10**400
         ({"pressure": ("memory, as no node has any",)}, "runs out"),
         ({"pressure": ("memory",) * 9}, "runs out"),
         ({"epoch": "e" * 257}, "word"),
-        ({"address": "a" * 257}, "word"),
+        ({"facts": NodeFacts(address="a" * 257)}, "word"),
+        ({"facts": NodeFacts(address="elsewhere.example")}, "no IP address"),
     ],
 )
 def test_impossible_beats(lie: dict[str, object], trouble: str) -> None:
@@ -43,5 +44,11 @@ def test_possible_beats() -> None:
     large = Capacity(nano_cpus=most, memory=most)
     gpus = {"nvidia.com/gpu": 8}
     full = Reservation(memory=most, devices=gpus)
-    pressed = beat("n1", capacity=large, reserved=full, pressure=("disk", "memory"), facts=NodeFacts(devices=gpus))
+    pressed = beat(
+        "n1",
+        capacity=large,
+        reserved=full,
+        pressure=("disk", "memory"),
+        facts=NodeFacts(devices=gpus, address="fd00::1"),
+    )
     assert trouble_with(pressed) == ""

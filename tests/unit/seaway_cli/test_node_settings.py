@@ -19,7 +19,12 @@ JOINED = NodeIdentity(node="n2", public_key="U" * 56, since_ns=10**9, token="012
 
 
 def record() -> NodeRecord:
-    facts = NodeFacts(labels={"zone": "a", "disk": "hdd"}, devices={"nvidia.com/gpu": 2}, warnings=("[no] swap",))
+    facts = NodeFacts(
+        address="192.0.2.1",
+        labels={"zone": "a", "disk": "hdd"},
+        devices={"nvidia.com/gpu": 2},
+        warnings=("[no] swap",),
+    )
     settings = NodeSettings(node="n1", labels={"disk": "[ssd]"}, availability="drain", reserved=Reserved(memory=GIB))
     found = node_record("n1", facts=facts, running=1, containers=2, pressure=("disk",))
     return found.model_copy(update={"settings": settings})
@@ -34,8 +39,8 @@ def shown(show: Callable[[Console], None]) -> str:
 def test_the_table_has_a_line_for_each_node() -> None:
     lines = shown(lambda console: print_nodes([record(), node_record("n2", up=False)], console)).splitlines()
     assert " ".join(lines[0].split()) == "NODE STATE AVAILABILITY ADDRESS CPUS MEMORY RUNNING CONTAINERS LABELS"
-    assert " ".join(lines[1].split()) == "n1 up drain 127.0.0.1 4 8.0 GiB 1 2 disk=[ssd] zone=a"
-    assert " ".join(lines[2].split()) == "n2 down active 127.0.0.1 4 8.0 GiB 0 0 -"
+    assert " ".join(lines[1].split()) == "n1 up drain 192.0.2.1 4 8.0 GiB 1 2 disk=[ssd] zone=a"
+    assert " ".join(lines[2].split()) == "n2 down active - 4 8.0 GiB 0 0 -"
 
 
 def test_labels_are_whole_on_a_narrow_terminal() -> None:
@@ -49,6 +54,7 @@ def test_inspect_has_a_line_for_each_property() -> None:
     text = shown(lambda console: print_node(record(), JOINED, console))
     lines = {line[:12].strip(): line[12:].strip() for line in text.splitlines()}
     assert lines["availability"] == "drain"
+    assert lines["address"] == "192.0.2.1"
     assert lines["pressure"] == "disk"
     assert lines["labels"] == "disk=[ssd] zone=a"
     assert lines["kept free"] == "0 CPUs, 1.0 GiB"
@@ -63,6 +69,7 @@ def test_json_has_the_labels_of_both_sources_once() -> None:
     assert (document["node"], document["state"], document["availability"]) == ("n1", "up", "drain")
     assert document["labels"] == {"zone": "a", "disk": "[ssd]"}
     assert document["kept_free"] == {"nano_cpus": 0, "memory": GIB}
+    assert document["address"] == "192.0.2.1"
     assert document["capacity"]["memory"] == 8 * GIB
     assert (document["running"], document["containers"], document["pressure"]) == (1, 2, ("disk",))
     assert "labels" not in document["facts"] and document["identity"] is None

@@ -8,7 +8,8 @@ from tests.unit.seaway_scheduler.clusters import CORE, add, named, request
 from seaway_contracts.containers import DeviceRequest, Resources
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.nodes import Capacity, Reservation
-from seaway_contracts.placement import Condition, PlaceRequest
+from seaway_contracts.placement import FILTERS, Condition, PlaceRequest
+from seaway_scheduler import filters
 from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.holdings import Held
 from seaway_scheduler.node import NodeTerms, Policy
@@ -419,3 +420,7 @@ def test_chance_finds_the_only_node_that_can() -> None:
     wanted = request(constraints=(Condition(key="node", value="n77"),))
     assert {str(place(wanted, cluster, seed)) for seed in range(20)} == {str(Placed("n77"))}
     assert isinstance(place(request(excluded=tuple(cluster.nodes)), cluster), Rejected)
+
+
+def test_the_filters_that_docker_info_names_are_those_that_there_are() -> None:
+    assert tuple(check.__module__.rpartition(".")[2] for check in filters._CHECKS) == FILTERS

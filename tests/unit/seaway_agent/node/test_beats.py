@@ -90,6 +90,7 @@ def heartbeat_of(
     health: Callable[[], Health] = lambda: HEALTH,
     config: ReceivedConfig | None = None,
     node: Inventory | None = None,
+    address: str = "192.0.2.7",
 ) -> Heartbeat:
     info = HostInfo("h", "6.1", "Debian", "13", "x86_64", "amd64", 4, GIB, 0, "extfs", CgroupMode.V2, ())
     return Heartbeat(
@@ -102,10 +103,11 @@ def heartbeat_of(
         host or Host(),
         config or ReceivedConfig(bench.bus, "n1", bench.store),
         health,
+        lambda: address,
     )
 
 
-async def test_a_beat_has_the_hosts_routes(bench: Bench, tasks: Tasks) -> None:
+async def test_a_beat_has_the_hosts_routes_and_its_address(bench: Bench, tasks: Tasks) -> None:
     heard: list[Beat] = []
     await bench.bus.on_message(BEAT, heard.append)
     for host, expected in ((Host(("10.8.0.0/24",)), ("10.8.0.0/24",)), (Host(fails=True), ())):
@@ -113,6 +115,7 @@ async def test_a_beat_has_the_hosts_routes(bench: Bench, tasks: Tasks) -> None:
         await heartbeat_of(bench, host=host).leave()
         await until(lambda: heard)
         assert heard[0].facts.routes == expected
+        assert heard[0].facts.address == "192.0.2.7"
 
 
 async def test_an_outbox_without_room_is_told_as_a_warning(bench: Bench) -> None:

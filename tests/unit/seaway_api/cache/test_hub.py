@@ -8,7 +8,7 @@ import pytest
 from seaway_api.cache.hub import Hub
 from seaway_bus.bus import Bus
 from seaway_bus.down_nodes import DownNodes
-from seaway_contracts.catalogue import NODE_ADMIT, NODE_DOWN, NODE_UP, NODE_UPDATE, event_channel
+from seaway_contracts.catalogue import event_channel
 from seaway_contracts.containers import State
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.lifecycle import CLUSTER, Envelope, volume_subject
@@ -38,10 +38,9 @@ async def hub(fake_bus: Bus, fake_server: FakeServer, tasks: Tasks, down_nodes: 
 
 
 async def tell(bus: Bus, hub: Hub, action: str, time_ns: int) -> None:
-    channel = {"down": NODE_DOWN, "up": NODE_UP, "admit": NODE_ADMIT, "update": NODE_UPDATE}[action]
-    settings = NodeUpdated(settings=NodeSettings(node="n1", availability="drain"))
-    body = settings if action == "update" else NodeEvent(node="n1")
+    channel = event_channel("node", action)
     envelope = Envelope(f"node-{action}-{time_ns}", "n1", "node", action, "n1", time_ns)
+    body = NodeUpdated(settings=NodeSettings(node="n1")) if action == "update" else NodeEvent(node="n1")
     await bus.transport.store(channel.subject("n1", "n1"), channel.encode(body), envelope.headers())
     await bus.transport.flush()
     await hub.current()

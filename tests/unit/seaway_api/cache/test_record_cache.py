@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -7,13 +8,16 @@ from seaway_api.cache.record_cache import Kind, RecordCache
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import list_json
 from seaway_api.translate.networking import EndpointForm
-from seaway_contracts.containers import ContainerRecord, State
+from seaway_api.translate.nodes import NodeView
+from seaway_contracts.containers import ContainerRecord, PublishedPort, State
 from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.records import GONE
 from seaway_testing import builders
 from seaway_testing.clock import FakeClock
 
 FORM = EndpointForm.SINCE_1_45
+NODE = NodeView("n1")
+PORT = PublishedPort(container_port=80, protocol="tcp", host_ip="0.0.0.0", host_port=8080)
 
 
 def raw_of(**fields: Any) -> bytes:
@@ -27,7 +31,7 @@ def test_what_has_not_changed_is_not_read_again() -> None:
     first = cache.of(raw_of(status=builders.status(State.RUNNING, seq=3)))
     assert cache.of(raw_of(status=builders.status(State.RUNNING, seq=3))) is first
     assert first.record.status.state is State.RUNNING
-    assert first.line(FORM)["State"] == "running"
+    assert first.line(FORM, NODE)["State"] == "running"
     assert first.facts.state == "running"
 
 
@@ -41,7 +45,7 @@ def test_a_new_spec_is_read() -> None:
     cache = RecordCache(CONTAINERS)
     cache.of(raw_of(spec={"name": "old"}, status=builders.status(seq=3)))
     renamed = raw_of(spec={"name": "new"}, status=builders.status(seq=3), spec_seq=3)
-    assert cache.of(renamed).line(FORM)["Names"] == ["/new"]
+    assert cache.of(renamed).line(FORM, NODE)["Names"] == ["/new"]
 
 
 def test_a_registration_without_a_status_is_read() -> None:
@@ -68,11 +72,11 @@ def test_json_that_is_kept_is_what_would_be_made_anew() -> None:
         record = ContainerRecord(spec=builders.spec(1, labels=labels), node="n1", status=status)
         kept = CachedContainer(record)
         for now_ns in (3 * 10**18, 4 * 10**18):
-            assert orjson.loads(kept.line_json(now_ns, FORM)) == orjson.loads(
+            assert orjson.loads(kept.line_json(now_ns, FORM, NODE)) == orjson.loads(
                 orjson.dumps(list_json(record, now_ns=now_ns))
             )
-            assert list(orjson.loads(kept.line_json(now_ns, FORM))) == list(list_json(record, now_ns=now_ns))
-        assert orjson.loads(kept.inspected_json(FORM)) == orjson.loads(orjson.dumps(inspect_json(record)))
+            assert list(orjson.loads(kept.line_json(now_ns, FORM, NODE))) == list(list_json(record, now_ns=now_ns))
+        assert orjson.loads(kept.inspected_json(FORM, NODE)) == orjson.loads(orjson.dumps(inspect_json(record)))
 
 
 def test_the_parsed_record_is_not_kept_for_lists_and_filters() -> None:
@@ -91,10 +95,10 @@ def test_each_form_of_the_api_is_kept_by_itself() -> None:
     for form, expected in ((EndpointForm.SINCE_1_48, 0), (FORM, None), (EndpointForm.SINCE_1_48, 0)):
         networks = [
             orjson.loads(shown)["NetworkSettings"]["Networks"]
-            for shown in (kept.inspected_json(form), kept.line_json(0, form))
+            for shown in (kept.inspected_json(form, NODE), kept.line_json(0, form, NODE))
         ]
         assert [shown["bridge"].get("GwPriority") for shown in networks] == [expected, expected]
-    assert kept.inspected_json(FORM) is kept.inspected_json(FORM)
+    assert kept.inspected_json(FORM, NODE) is kept.inspected_json(FORM, NODE)
 
 
 def test_what_was_read_is_current_until_something_newer_is_heard() -> None:
@@ -196,3 +200,14 @@ def test_another_kind_is_kept_by_its_description() -> None:
     assert shelves.current("a") is later
     shelves.receive(Envelope("e2", "n1", "shelf", "remove", "id-1", builders.START_NS, 4))
     assert shelves.current("id-1") is None and shelves.basis("id-1") == {"id-1": GONE}
+
+
+def test_what_is_kept_follows_the_node() -> None:
+    status = builders.status(State.RUNNING, run=1, started_ns=1, pid=7, ports=(PORT,))
+    kept = CachedContainer(ContainerRecord(spec=builders.spec(1), node="n1", status=status))
+    near, far = NodeView("n1", "192.0.2.7", cpus=2), NodeView("n1", "192.0.2.7", remote=True)
+    for node, address, cpus in ((near, "0.0.0.0", 2), (far, "192.0.2.7", 0), (near, "0.0.0.0", 2)):
+        shown, line = (orjson.loads(data) for data in (kept.inspected_json(FORM, node), kept.line_json(0, FORM, node)))
+        assert shown["NetworkSettings"]["Ports"] == {"80/tcp": [{"HostIp": address, "HostPort": "8080"}]}
+        assert (line["Ports"][0]["IP"], shown["Node"]["Cpus"]) == (address, cpus)
+    assert orjson.loads(kept.line_json(0, FORM, replace(near, up=False)))["Status"] == "Host Down"
