@@ -1,10 +1,10 @@
 """Which beats are possible. A hostile node may report anything; who computes with it must not fail. Pure."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from seaway_contracts.nodes import Beat
-from seaway_kit.addresses import ip_of
 
 MOST_BYTES: Final = 256 << 10
 """Of facts: the list of all nodes must fit into a message."""
@@ -23,7 +23,7 @@ def trouble_with(beat: Beat) -> str:
         return "its interval is longer than an hour"
     if any(len(word) > _LONGEST_WORD for word in _words(beat)):
         return f"a word has more than {_LONGEST_WORD} characters"
-    if beat.facts.address and ip_of(beat.facts.address) is None:
+    if beat.facts.address and not _is_ip_address(beat.facts.address):
         return f"{beat.facts.address!r} is no IP address"
     if max(len(beat.reserved.devices), len(beat.facts.devices)) > _MOST_DEVICES:
         return f"it has more than {_MOST_DEVICES} kinds of devices"
@@ -32,6 +32,14 @@ def trouble_with(beat: Beat) -> str:
     if beat.has_facts and (size := len(beat.facts.model_dump_json(exclude_defaults=True))) > MOST_BYTES:
         return f"its facts have {size} bytes, at most {MOST_BYTES}"
     return ""
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _numbers(beat: Beat) -> Iterator[int]:

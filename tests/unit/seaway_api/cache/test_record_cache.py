@@ -82,7 +82,7 @@ def test_json_that_is_kept_is_what_would_be_made_anew() -> None:
 def test_the_parsed_record_is_not_kept_for_lists_and_filters() -> None:
     """It takes ten times the memory of the rest; a list of 30,000 containers would keep 400 MB."""
     data = raw_of(status=builders.status(State.RUNNING, seq=3))
-    for use in (lambda kept: kept.line_json(0, FORM), lambda kept: kept.facts):
+    for use in (lambda kept: kept.line_json(0, FORM, NODE), lambda kept: kept.facts):
         kept = CachedContainer.read(data)
         use(kept)
         assert kept._record is None
