@@ -12,7 +12,7 @@ from seaway_contracts.containers import (
 from seaway_contracts.node_settings import Strategy
 
 FILTERS: Final = (
-    "required_node", "up", "excluded", "availability", "platform", "runtime", "constraint", "affinity", "resources",
+    "node", "up", "excluded", "availability", "platform", "runtime", "constraint", "affinity", "resources",
     "devices", "pressure",
 )  # fmt: skip
 """The scheduler's filters, each of which may refuse a node, in their order."""
