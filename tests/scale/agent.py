@@ -15,10 +15,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from seaway_agent.commands.inventory import page
 from seaway_agent.node.config import ReceivedConfig
+from seaway_agent.state.database import SCHEMA, Store
 from seaway_agent.state.journal import attributes_of
 from seaway_bus.bus import Bus, Command, Encoded
 from seaway_bus.database import transaction
@@ -87,16 +89,17 @@ class SimulatedAgent:
             url, name=f"seaway-agent-{self.node}", credentials=Credentials(user, password), timeout_s=60
         )
         self._bus = Bus(transport)
-        self._outbox_db = sqlite3.connect(":memory:", isolation_level=None)
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        SCHEMA.upgrade(self._db, Path(":memory:"))
         self._outbox = Outbox(
-            self._outbox_db,
+            self._db,
             transport,
             self._tasks,
             of_node(self._bus, self.node),
             tells=True,
         )
         self._outbox.start()
-        self._config = ReceivedConfig(self._bus, self.node)
+        self._config = ReceivedConfig(self._bus, self.node, Store(self._db))
         await self._serve()
         self._tasks.eternal("config", self._config.run())
         self._tasks.eternal("beat", self._beat_forever())
@@ -271,7 +274,7 @@ class SimulatedAgent:
     @contextlib.contextmanager
     def _recording(self, held: SimulatedContainer, command: Command) -> Iterator[None]:
         """The events within become one transaction of the outbox, and then are told."""
-        with transaction(self._outbox_db):
+        with transaction(self._db):
             yield
         self.revision += 1
         self._outcomes[command.id] = held.status

@@ -54,8 +54,7 @@ class SimulatedCluster:
 
     async def nodes_up(self) -> int:
         """How many nodes the API calls up."""
-        rows = (row for row in (await self.info())["DriverStatus"] or [] if "sim" in row[0])
-        return sum("up" in row[1] for row in rows)
+        return count_up(await self.info())
 
     async def _until(self, field: str, number: int) -> None:
         """Wait until all nodes are up and `docker info` has this number."""
@@ -83,6 +82,11 @@ class SimulatedCluster:
     async def _order(self, order: dict[str, Any]) -> list[dict[str, Any]]:
         line = json.dumps(order).encode() + b"\n"
         return await asyncio.gather(*(_ask(worker, line) for worker in self._workers))
+
+
+def count_up(info: dict[str, Any]) -> int:
+    """How many nodes `docker info` calls up."""
+    return sum(value.startswith("Healthy") for key, value in info["DriverStatus"] or [] if key.endswith(" Status"))
 
 
 async def _ask(worker: asyncio.subprocess.Process, line: bytes) -> dict[str, Any]:

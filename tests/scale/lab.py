@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 import uvloop
 from deploy.lab import Lab
 from tests.bench.client import Client
+from tests.scale.cluster import count_up
 
 from seaway_cli import demo, demo_image
 
@@ -87,11 +88,11 @@ async def measure(socket: str, options: argparse.Namespace) -> Result:
 async def _all_up(client: Client, hosts: int) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
-        rows = json.loads(await client.request("GET", "/info"))["DriverStatus"]
-        if sum("up" in state for _, state in rows) >= hosts:
+        info = json.loads(await client.request("GET", "/info"))
+        if count_up(info) >= hosts:
             return
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not all nodes are up: {rows}")
+            raise TimeoutError(f"not all nodes are up: {info['DriverStatus']}")
         await asyncio.sleep(_POLL_S)
 
 

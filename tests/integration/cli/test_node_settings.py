@@ -73,7 +73,7 @@ async def test_settings_are_changed_and_shown(suite: "TinySuite") -> None:
         await until(lambda: [message.subject for message in heard].count(subject) == 6)
         bodies = [NodeUpdated.model_validate_json(one.data) for one in heard if one.subject == subject]
         assert [body.settings.version for body in bodies] == [1, 2, 3, 4, 5, 6]
-        assert (await node(suite, "rm", "n2")) == {"node": "n2", "containers": 0}
+        assert (await node(suite, "rm", "n2")) == {"node": "n2", "containers": 0, "login_stays": False}
         assert await node(suite, "ls") == []
 
 

@@ -199,8 +199,8 @@ def works(suite: Suite, victim: str, tmp_path: Path) -> None:
 
 def commands(hostile: Hostile) -> list[str]:
     """What came to the node that is more than the server's own discovery, or news to all nodes."""
-    to_all = catalogue.IMAGES_DELETED.subject()
-    return [one.subject for one in hostile.heard if not one.subject.startswith("$SRV.") and one.subject != to_all]
+    to_all = (catalogue.IMAGES_DELETED.subject(), catalogue.TO_NODES.subject())
+    return [one.subject for one in hostile.heard if not one.subject.startswith(("$SRV.", *to_all))]
 
 
 def restart_api(suite: Suite) -> None:
