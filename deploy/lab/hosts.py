@@ -125,6 +125,11 @@ class Server(Host):
 class Node(Host):
     """A host with an agent alone."""
 
+    @property
+    def log(self) -> Path:
+        """The output of its agents."""
+        return self.directory / "agent.log"
+
     def join(self, server: Server, invitation: Sequence[str]) -> None:
         """Become a node by the server's invitation, with a copy of its CA. Raises LabError."""
         ca = shutil.copy(server.ca, self.directory / "ca.pem")
