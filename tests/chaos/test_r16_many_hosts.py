@@ -185,7 +185,7 @@ def _place(client: Client, node: str, units: int) -> str:
     if reply.status == 201:
         client.remove(container := str(reply.json()["Id"]))
         return container
-    assert "no node can take it" in reply.message and "lack" in reply.message, reply
+    assert "no node fits" in reply.message and "not enough memory" in reply.message, reply
     return ""
 
 

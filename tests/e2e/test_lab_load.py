@@ -187,7 +187,7 @@ def test_compose_places_over_three_nodes(lab: Lab, cli: DockerCli, api: Api, tmp
     project.down()
     failed = project.services(odd=service(network_mode="bridge", environment=["constraint:node==h9"])).try_("up", "-d")
     assert failed.code == 1
-    assert "no node can take it: 3 do not fit node==h9" in failed.err
+    assert "no node fits: 3 nodes: constraint node==h9 not met" in failed.err
     project.down()
 
 

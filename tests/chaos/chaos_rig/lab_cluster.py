@@ -205,7 +205,7 @@ class SecondScheduler:
 
     def __init__(self, lab: Lab) -> None:
         self._lab, self._host = lab, lab.nodes[0]
-        self.log_file = lab.directory / "scheduler.log"
+        self.log_file = self._host.directory / "scheduler.log"
         self._ready_before = 0
 
     def start(self) -> None:

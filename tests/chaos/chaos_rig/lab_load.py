@@ -11,7 +11,7 @@ from chaos_rig.client import Client
 from chaos_rig.lab_cluster import UNIT, LabCluster
 
 _PATIENCE_S = 180.0
-_LACKING = ("lack memory", "lacks memory", "too little memory")
+_LACKING = ("not enough memory", "too little memory")
 _REMOVED_AT_ONCE = 3
 _FATES = {"keep": 4, "grow": 3, "run": 4, "end": 3, "remove": 1}
 
