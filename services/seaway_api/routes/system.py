@@ -119,7 +119,7 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
     silent: list[str] = []
     listed = await _nodes(call, silent)
     containers: tuple[ContainerRecord, ...] = ()
-    states = Counter[State]()
+    counts = Counter[tuple[str, State]]()
     images: tuple[ImageRecord, ...] = ()
     registries = Registries()
     try:
@@ -127,9 +127,9 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
             containers = tuple([record async for record in all_containers(call.api.bus, call.api.hub)])
         else:
             async for page in listed_containers(call.api.bus, call.api.hub):
-                states.update(call.api.hub.newest(one).state for one in page)
+                counts.update((one.node, call.api.hub.newest(one).state) for one in page)
     except SeawayError:
-        states.clear()
+        counts.clear()
         silent.append("metadata")
     try:
         images = tuple([image async for image in all_images(call.api.bus)])
@@ -137,7 +137,7 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
     except SeawayError:
         silent.append("image")
     silent_ones = tuple(dict.fromkeys(silent))
-    return Cluster(listed.nodes, listed.cluster, containers, states, images, registries, silent=silent_ones)
+    return Cluster(listed.nodes, listed.cluster, containers, counts, images, registries, silent=silent_ones)
 
 
 async def _nodes(call: Call, silent: list[str]) -> NodeList:

@@ -37,13 +37,13 @@ _GO_ARCH: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 class Cluster:
     """What the API could learn about the suite; a part that didn't answer is empty, and named in `silent`.
 
-    `states`: how many containers are in each state, for `GET /info`; `containers` are for `/system/df`.
+    `counts`: how many containers are on each node in each state, for `GET /info`; `containers` are for `/system/df`.
     """
 
     nodes: tuple[NodeRecord, ...] = ()
     settings: ClusterSettings = field(default_factory=ClusterSettings)
     containers: tuple[ContainerRecord, ...] = ()
-    states: Counter[State] = field(default_factory=Counter)
+    counts: Counter[tuple[str, State]] = field(default_factory=Counter)
     images: tuple[ImageRecord, ...] = ()
     registries: Registries = field(default_factory=Registries)
     silent: tuple[str, ...] = ()
@@ -84,7 +84,9 @@ def info_json(
 
 
 def _counts(cluster: Cluster) -> dict[str, Any]:
-    states = cluster.states
+    states = Counter[State]()
+    for (_, state), count in cluster.counts.items():
+        states[state] += count
     running = states[State.RUNNING] + states[State.RESTARTING]
     return {
         "ID": "seaway",
@@ -94,7 +96,7 @@ def _counts(cluster: Cluster) -> dict[str, Any]:
         "ContainersStopped": states.total() - running - states[State.PAUSED],
         "Images": len(cluster.images),
         "Driver": "overlay2",
-        "DriverStatus": cluster_status(cluster.nodes, cluster.settings, cluster.containers),
+        "DriverStatus": cluster_status(cluster.nodes, cluster.settings, cluster.counts),
     }
 
 

@@ -1,11 +1,11 @@
 """The nodes as `docker info` lists them below the storage driver, in the form of classic Swarm. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from seaway_api.translate.nodes import DOWN, HEALTHY, engine_labels
-from seaway_contracts.containers import ContainerRecord, State
+from seaway_contracts.containers import State
 from seaway_contracts.node_settings import ClusterSettings
 from seaway_contracts.nodes import CORE, NodeRecord, Reservation
 from seaway_contracts.placement import FILTERS
@@ -17,26 +17,27 @@ _BRANCH: Final = "  └ "
 
 
 def cluster_status(
-    nodes: Iterable[NodeRecord], settings: ClusterSettings, containers: Iterable[ContainerRecord] = ()
+    nodes: Iterable[NodeRecord], settings: ClusterSettings, counts: Mapping[tuple[str, State], int]
 ) -> list[list[str]]:
-    """Names and values, in order."""
+    """Names and values, in order. `counts`: how many containers are on each node in each state."""
     nodes = tuple(nodes)
-    states = [(record.node, record.status.state) for record in containers]
-    all_of = Counter(node for node, _ in states)
-    running = Counter(node for node, state in states if state in _RUNNING)
+    all_of, running = Counter[str](), Counter[str]()
+    for (name, state), count in counts.items():
+        all_of[name] += count
+        running[name] += count if state in _RUNNING else 0
     filters = ", ".join(name.replace("_", " ") for name in FILTERS)
     lines = [["Strategy", settings.strategy], ["Filters", filters], ["Nodes", str(len(nodes))]]
     for node in nodes:
         lines.append([f" {node.node}", node.beat.facts.address or "(unknown)"])
-        counts = f"{all_of[node.node]} ({running[node.node]} running)"
-        lines += [[_BRANCH + name, value] for name, value in _properties(node, counts)]
+        containers = f"{all_of[node.node]} ({running[node.node]} running)"
+        lines += [[_BRANCH + name, value] for name, value in _properties(node, containers)]
     return lines
 
 
-def _properties(node: NodeRecord, counts: str) -> Iterator[tuple[str, str]]:
+def _properties(node: NodeRecord, containers: str) -> Iterator[tuple[str, str]]:
     beat, reserved = node.beat, _reserved(node)
     yield "Status", _status(node)
-    yield "Containers", counts
+    yield "Containers", containers
     yield "Reserved CPUs", f"{reserved.nano_cpus / CORE:g} / {beat.capacity.nano_cpus / CORE:g}"
     yield "Reserved Memory", f"{size_text(reserved.memory)} / {size_text(beat.capacity.memory)}"
     yield "Labels", ", ".join(f"{key}={value}" for key, value in sorted(engine_labels(node).items()))

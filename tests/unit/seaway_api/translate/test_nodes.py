@@ -79,10 +79,9 @@ def test_what_ran_on_a_node_that_is_down_is_marked_in_lists(state: State) -> Non
 
 def test_info_lists_the_nodes_as_classic_swarm_did() -> None:
     there = record(reserved=Reservation(nano_cpus=1_500_000_000, memory=GIB // 2))
-    states = (State.RUNNING, State.RESTARTING, State.EXITED)
-    containers = [ContainerRecord(spec=spec(state), node="n1", status=status(state)) for state in states]
+    counts = {("n1", state): 1 for state in (State.RUNNING, State.RESTARTING, State.EXITED)}
     gone = node_record("n2", up=False)
-    lines = cluster_status((there, gone), ClusterSettings(strategy="binpack"), containers)
+    lines = cluster_status((there, gone), ClusterSettings(strategy="binpack"), counts)
     assert lines[0] == ["Strategy", "binpack"]
     assert lines[1][0] == "Filters" and "constraint, affinity" in lines[1][1]
     assert lines[2:11] == [
@@ -104,7 +103,7 @@ def test_info_lists_the_nodes_as_classic_swarm_did() -> None:
 def test_info_says_what_keeps_containers_away() -> None:
     drained = record(pressure=("disk",))
     settings = drained.settings.model_copy(update={"availability": "drain"})
-    lines = dict(cluster_status((drained.model_copy(update={"settings": settings}),), ClusterSettings()))
+    lines = dict(cluster_status((drained.model_copy(update={"settings": settings}),), ClusterSettings(), {}))
     assert lines["  └ Status"] == "Healthy (disk pressure, drain)"
 
 
