@@ -57,7 +57,7 @@ def join(options: JoinOptions) -> str:
     token, node = _checked(options)
     options = replace(options, url=_url(options))
     if trouble := Login(options.url, JOIN, token.password, options.ca).trouble():
-        raise CliError(f"this token can't be used: {trouble}")
+        raise CliError(f"this machine can't join: {trouble}")
     had_root = options.layout.root.exists()
     seed, is_new = _seed(options.layout)
     request = AdmitNode(token=token.id, secret=token.secret, node=node, public_key=node_keys.public_key(seed))

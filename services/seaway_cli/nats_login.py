@@ -47,7 +47,7 @@ class Login:
             except ssl.SSLCertVerificationError as error:
                 signed = f"is not signed by the CA in {self.ca}" if self.ca else "is signed by no CA that is known here"
                 trouble = f"the certificate of the NATS server at {host}:{port} {signed}, or is another address's"
-                troubles.append(f"{trouble} ({error.verify_message})")
+                troubles.append(f"{trouble} ({error.verify_message}): give that CA by --nats-ca FILE")
             except (OSError, ValueError) as error:
                 why = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
                 troubles.append(f"no NATS server can be reached at {host}:{port} ({why})")

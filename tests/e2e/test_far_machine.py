@@ -99,7 +99,7 @@ def test_a_machine_joins_by_a_token_and_the_ca_alone(
     ca = shutil.copy(authority.ca, e2e_directory / "copied-ca.pem")
     with world.outside():
         without = seaway(*words[1 : words.index("--nats-ca")], "--node", "joined", *there)
-        assert (without.returncode, "--nats-ca is missing or wrong" in without.stderr) == (1, True)
+        assert (without.returncode, "give that CA by --nats-ca FILE" in without.stderr) == (1, True), without.stderr
         joined = seaway(*words[1:], "--nats-ca", ca, "--node", "joined", *there)
         assert joined.returncode == 0, joined.stderr
         Path(ca).unlink()  # the node has a copy of its own

@@ -145,7 +145,7 @@ async def test_tokens_that_admit_nobody_leave_nothing(suite: "TinySuite", machin
             (removed, "n3", "n3 was refused: this cluster has no such token"),
             (spent, "n3", "n3 was refused: the token has expired"),
             (created(suite), "n2", "n2 was refused: the cluster has a node n2 already"),
-            (foreign_token, "n3", "this token can't be used: the NATS server at 127.0.0.1:"),
+            (foreign_token, "n3", "this machine can't join: the NATS server at 127.0.0.1:"),
             ("secret", "n3", "this is no token"),
             (token, "all", "no node may be called 'all'"),
         ):
