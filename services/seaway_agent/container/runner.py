@@ -108,6 +108,7 @@ class ContainerRunner:
         self._timers = Timers(self._timer, later)
         self._probe: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._began_ns = 0
         self._updating = asyncio.Lock()
 
@@ -130,7 +131,12 @@ class ContainerRunner:
     # --- commands
 
     async def submit(self, command: Command, decide: Callable[[Waiter], list[Instruction]]) -> ContainerStatus:
-        """Put a command to the machine and wait for its outcome; a repeat of it waits for the same one."""
+        """Put a command to the machine and wait for its outcome; a repeat of it waits for the same one.
+
+        One that comes when the first process has ended finds it ended: a client whose stream has ended knows of it.
+        """
+        if self._ending is not None and not self._ending.done():
+            await asyncio.wait({self._ending})
 
         def begin(waiter: Waiter) -> None:
             if not self.machine.knows(waiter):
@@ -274,7 +280,7 @@ class ContainerRunner:
         Clients such as `docker compose up` read no further after `die`.
         """
         if self.execs.ending or self.console.is_attached:
-            self._tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_others(how))
+            self._ending = self._tasks.spawn(f"end-{self.spec.id[:12]}", self._ended_after_others(how))
         else:
             self._report_end(how)
 

@@ -153,6 +153,17 @@ async def test_attached_clients_are_let_go_at_the_end(bench: Bench) -> None:
     await client.close()
 
 
+async def test_who_has_read_to_the_end_may_remove_it_and_kills_nothing(bench: Bench) -> None:
+    runner = await bench.make()
+    client = await client_of(bench, runner)
+    await start(runner)
+    bench.runtime.end(0)
+    assert await asyncio.wait_for(client.read(), GUARD_S) == b""
+    await remove(runner)
+    assert bench.journal.actions == ["create", "start", "die", "destroy"]
+    await client.close()
+
+
 async def test_a_console_is_joined_only_where_somebody_needs_it(bench: Bench) -> None:
     once = Process(cmd=("cat",), open_stdin=True, stdin_once=True)
     await bench.running(command=once)
