@@ -69,7 +69,7 @@ def apis(lab: Lab, docker_config: Path) -> Iterator[dict[str, DockerCli]]:
     yield clis
     all_up(cli)
     if left := cli("ps", "-aq").lines:
-        cli("rm", "-f", *left)
+        eventually(lambda: cli.try_("rm", "-f", *left).code == 0, "the removal of what is left", _PATIENCE_S)
 
 
 def all_up(cli: DockerCli) -> None:
@@ -208,11 +208,16 @@ def test_a_dead_nodes_part_is_answered_by_what_is_known(
         return_()
     all_up(cli)
     for api in apis.values():
-        assert api("exec", there, "echo", "again").out == "again"
+        eventually(partial(is_reached, api, there), "a command on h2", _PATIENCE_S)
         assert api("inspect", "-f", "{{.Node.Status}}", there).out == "Healthy"
         assert api("ps", "--filter", f"id={there}", "--format", "{{.Status}}").out.startswith("Up ")
     cli("rm", "-f", there)
     cli("volume", "rm", "vol-h2")
+
+
+def is_reached(api: DockerCli, there: str) -> bool:
+    """Whether the container's node carries out commands. Its agent may connect anew after its first beats."""
+    return api.try_("exec", there, "echo", "again").out == "again"
 
 
 def is_told_of(api: DockerCli, since: str, there: str) -> bool:

@@ -163,7 +163,7 @@ def test_cpus_are_reserved_by_a_label(cli: DockerCli, suite: Seaway) -> None:  #
     client.close()
     assert place(suite, "-l", f"{CPUS}={share}", "busybox").returncode == 1
     cli("rm", next(one.out for one in made if not one.code))
-    cli(*words)
+    eventually(lambda: cli.try_(*words).code == 0, "the room of what was removed")
     cli("create", "--cpus", str(cores(suite)), "busybox")  # limits reserve nothing
 
 
