@@ -17,13 +17,13 @@ _INTERNAL: Final = frozenset({("container", "status")})
 
 @dataclass(frozen=True, slots=True)
 class DockerEvent:
-    """An event in Docker's words. `line` is its JSON; `stored` tells a replayed one from a live one."""
+    """An event in Docker's words. `line` is its JSON; `seq` its sequence number in the stream, 0 for a live one."""
 
     id: str
     facts: EventFacts
     time_ns: int
     line: bytes
-    stored: bool = False
+    seq: int = 0
 
 
 class Commands(Protocol):
@@ -34,7 +34,7 @@ class Commands(Protocol):
 
 
 def docker_event(
-    envelope: Envelope, data: bytes, *, stored: bool = False, commands: Commands | None = None
+    envelope: Envelope, data: bytes, *, seq: int = 0, commands: Commands | None = None
 ) -> DockerEvent | None:
     """The event for clients; None for one that is Seaway's own affair, or whose body can't be read.
 
@@ -55,8 +55,8 @@ def docker_event(
             attributes.setdefault(EXEC_COMMAND, command)
     actor = _actor(envelope, body)
     facts = EventFacts(_type(envelope, body), _action(envelope, attributes), actor, attributes)
-    line = orjson.dumps(_fields(facts, envelope.time_ns), option=orjson.OPT_APPEND_NEWLINE)
-    return DockerEvent(envelope.id, facts, envelope.time_ns, line, stored)
+    line = orjson.dumps(_fields(facts, envelope.time_ns, seq), option=orjson.OPT_APPEND_NEWLINE)
+    return DockerEvent(envelope.id, facts, envelope.time_ns, line, seq)
 
 
 def _type(envelope: Envelope, body: dict[str, Any]) -> str:
@@ -101,14 +101,14 @@ def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
     return envelope.subject_id
 
 
-def _fields(facts: EventFacts, time_ns: int) -> dict[str, Any]:
-    """Both the old fields and the new ones, in the order of Docker's own encoder."""
+def _fields(facts: EventFacts, time_ns: int, seq: int) -> dict[str, Any]:
+    """Both the old fields and the new ones, in the order of Docker's own encoder; then `seq`, which Docker lacks."""
     old: dict[str, Any] = {}
     if facts.type in ("container", "image"):
         old = {"status": facts.action} | ({"id": facts.actor_id} if facts.actor_id else {})
     if facts.type == "container" and facts.attributes.get("image"):
         old["from"] = facts.attributes["image"]
-    return old | {
+    fields = old | {
         "Type": facts.type,
         "Action": facts.action,
         "Actor": {"ID": facts.actor_id, "Attributes": facts.attributes},
@@ -116,3 +116,4 @@ def _fields(facts: EventFacts, time_ns: int) -> dict[str, Any]:
         "time": time_ns // 1_000_000_000,
         "timeNano": time_ns,
     }
+    return fields | {"seq": seq} if seq else fields
