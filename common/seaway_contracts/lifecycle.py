@@ -21,6 +21,7 @@ from pydantic import Field, JsonValue, field_validator
 
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, State
+from seaway_contracts.masking import masked
 
 MSG_ID: Final = "Nats-Msg-Id"
 EXEC_COMMAND: Final = "execCommand"
@@ -80,7 +81,8 @@ class PublicStatus(Payload):
 class PublicContainerEvent(Payload):
     """A container event in the stream: the public part of the status after it, and Docker's actor attributes.
 
-    Environment, arguments, mounts, log options and the commands of execs are only in the records.
+    Environment, arguments, mounts, log options and the commands of execs are only in the records, and so are the values
+    of labels that are secret by their keys.
     """
 
     status: PublicStatus
@@ -88,8 +90,8 @@ class PublicContainerEvent(Payload):
 
     @field_validator("attributes")
     @classmethod
-    def _without_commands(cls, value: dict[str, str]) -> dict[str, str]:
-        return {key: text for key, text in value.items() if key != EXEC_COMMAND}
+    def _without_secrets(cls, value: dict[str, str]) -> dict[str, str]:
+        return masked({key: text for key, text in value.items() if key != EXEC_COMMAND})
 
 
 def public_body(noun: str, body: bytes) -> dict[str, Any]:
@@ -98,7 +100,8 @@ def public_body(noun: str, body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("the body is no JSON object")
     if noun == "volume":
-        return {key: value for key, value in document.items() if key != "options"}  # they may hold a password
+        shown = {key: value for key, value in document.items() if key != "options"}  # they may hold a password
+        return shown | {"labels": masked(shown["labels"])} if shown.get("labels") else shown
     if noun != "container":
         return document
     status = document.get("status") or {}
@@ -106,7 +109,10 @@ def public_body(noun: str, body: bytes) -> dict[str, Any]:
     if shown.get("health"):
         shown["health"] = {key: value for key, value in shown["health"].items() if key in PublicHealth.model_fields}
     attributes = document.get("attributes") or {}
-    return {"status": shown, "attributes": {key: value for key, value in attributes.items() if key != EXEC_COMMAND}}
+    return {
+        "status": shown,
+        "attributes": masked({key: value for key, value in attributes.items() if key != EXEC_COMMAND}),
+    }
 
 
 class PruneEvent(Payload):

@@ -10,7 +10,7 @@ from seaway_bus.ask_once import ask_once
 from seaway_cli import commands, control, nats_server, suite
 from seaway_cli.errors import CliError, usage
 from seaway_cli.layout import Layout
-from seaway_cli.nats_login import Login
+from seaway_cli.nats_login import Login, operator
 from seaway_cli.permissions import API, agent_user
 from seaway_cli.tokens import Cluster
 from seaway_contracts.base import Empty
@@ -99,7 +99,9 @@ def _remove_records(layout: Layout, status: dict[str, Any], request: RemoveNode,
     # As the API's user: that of the command line is also subscribers', who change nothing.
     api = _login(status, API, nats_server.password(layout.secret(API)))
     try:
-        reply = ask_once(REMOVE_NODE, request, url=api.url, user=api.user, password=api.password, ca=api.ca)
+        reply = ask_once(
+            REMOVE_NODE, request, url=api.url, user=api.user, password=api.password, ca=api.ca, actor=operator()
+        )
     except SeawayError as error:
         if error.code is Code.NOT_FOUND and or_none:
             return 0

@@ -106,6 +106,10 @@ LIST_IDENTITIES: Final = query(
     METADATA, "node.identities", Empty, j.IdentityList, "List the nodes that joined by tokens."
 )
 CHECK_NODE: Final = ask(METADATA, "node.check", Empty, j.NodeCheck, "Return clock and version, for `seaway doctor`.")
+TOKEN_CREATE: Final = event(
+    "token", "create", j.TokenEvent, "A token was made, by which machines join.", owner=METADATA
+)
+TOKEN_REMOVE: Final = event("token", "remove", j.TokenEvent, "A token was removed.", owner=METADATA)
 CREATE_TOKEN: Final = call(
     METADATA,
     "token.create",

@@ -6,12 +6,14 @@ from typing import Any, Final, Protocol
 import orjson
 
 from seaway_contracts.lifecycle import EXEC_COMMAND, Envelope
+from seaway_contracts.masking import masked
 from seaway_docker.event_filters import EventFacts
 
 _CLUSTER: Final = "cluster"
 _HEALTH: Final = "health_status"
 EXEC_ACTIONS: Final = frozenset({"exec_create", "exec_start"})
 """Docker says with these what the exec runs."""
+_NOT_DOCKERS: Final = frozenset({"node", "token", "user", _CLUSTER})
 _INTERNAL: Final = frozenset({("container", "status")})
 
 
@@ -74,13 +76,15 @@ def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
 
 
 def shown_by_default(event: DockerEvent) -> bool:
-    """Whether a client sees this that asked for no type: nodes and the cluster are no part of Docker's own stream."""
-    return event.facts.type not in ("node", _CLUSTER)
+    """Whether a client sees this that asked for no type: not what Docker's own stream lacks, such as nodes."""
+    return event.facts.type not in _NOT_DOCKERS
 
 
 def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
     given = body.get("attributes")
     attributes = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
+    if envelope.noun == "container":
+        attributes = masked(attributes)  # as in the stream: what comes live is not masked yet
     if envelope.noun == "node":
         attributes.setdefault("name", envelope.node)
         if body.get("reason"):
@@ -89,11 +93,12 @@ def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
 
 
 def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
-    """Docker's actor: the id, for an image the name that was used where there is one, for a volume its name."""
+    """Docker's actor: the id; for a volume its name, for a pulled image the name by which it was pulled."""
     if envelope.noun == _CLUSTER:
         return ""
     if envelope.noun == "image":
-        return str(body.get("ref") or body.get("image_id") or envelope.subject_id)
+        name = body.get("ref") if envelope.action == "pull" else ""
+        return str(name or body.get("image_id") or envelope.subject_id)
     if envelope.noun == "network":
         return str(body.get("network_id") or envelope.subject_id)
     if envelope.noun == "volume":
