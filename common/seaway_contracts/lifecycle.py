@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
+from urllib.parse import quote, unquote
 
 import orjson
 from pydantic import Field, JsonValue, field_validator
@@ -27,6 +28,9 @@ MSG_ID: Final = "Nats-Msg-Id"
 EXEC_COMMAND: Final = "execCommand"
 """The attribute of `exec_create` and `exec_start` with the command, for services only."""
 _EPOCH: Final = datetime(1970, 1, 1)  # UTC
+_PLAIN: Final = re.compile(r"[!#$&-~]*")
+_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+"""What CloudEvents leaves as it is in a header; the rest, such as the spaces of a certificate's name, is `%20`."""
 _TYPE_PREFIX: Final = "io.seaway.v1."
 EVENT_ID: Final = re.compile(r"[0-9a-f]{24}")
 """An agent's event ids are 24 random hex digits; the stream drops a second event with the same id."""
@@ -168,7 +172,7 @@ class Envelope:
             "ce-timens": str(self.time_ns),
             "ce-sequence": str(self.seq),
             "ce-cause": self.cause,
-            "ce-actor": self.actor,
+            "ce-actor": self.actor if _PLAIN.fullmatch(self.actor) else quote(self.actor, safe=_SAFE),
         }
 
     @classmethod
@@ -187,7 +191,7 @@ class Envelope:
             time_ns=int(headers.get("ce-timens", "0")),
             seq=int(headers.get("ce-sequence", "0")),
             cause=headers.get("ce-cause", ""),
-            actor=headers.get("ce-actor", ""),
+            actor=unquote(headers.get("ce-actor", "")),
         )
 
 
