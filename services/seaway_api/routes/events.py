@@ -27,7 +27,7 @@ from seaway_docker.filters import EVENT_KEYS, Filters, parse_filters
 
 log = logging.getLogger(__name__)
 _SECOND: Final = 1_000_000_000
-_REMEMBERED: Final = 256
+REMEMBERED: Final = 256
 """How many events dockerd remembers: `until` without `since` asks for no more."""
 _GATHER_S: Final = 0.05
 """A client with a cursor gets live events in readings of the stream, which are at least so far apart."""
@@ -87,7 +87,7 @@ async def _begun(call: Call, span: EventSpan, unstored: Sequence[Event]) -> Asyn
             past = history(transport, start_ns=max(0, span.since))
         else:
             last = await transport.last_sequence(EVENT_STREAM.name)
-            past = history(transport, after=max(0, last - _REMEMBERED))
+            past = history(transport, after=max(0, last - REMEMBERED))
         first = await anext(past, None)
     except TransportError as error:
         raise bus_away(call.api.bus.trouble or str(error)) from error
