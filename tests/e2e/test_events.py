@@ -152,7 +152,9 @@ def test_bad_times_and_filters(api: Api) -> None:
 @pytest.mark.seaway_only
 def test_a_cursor_goes_on_where_it_was(cli: DockerCli, api: Api, name: str) -> None:
     """All come from the stream with their numbers: a program that begins again misses none, and sees none twice."""
-    cli("run", "--name", name, "busybox", "true")
+    cli("create", "--name", name, "busybox", "true")
+    cli("start", name)
+    cli("wait", name)
     cli("rm", name)
     query = filters(container=name, type="container")
 
