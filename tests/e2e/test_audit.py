@@ -44,7 +44,7 @@ BY_COMMAND: Final = {
     *("volume.create", "volume.mount", "volume.destroy", "image.tag", "image.untag"),
     *("container.create", "container.start", "container.rename", "container.update", "container.pause"),
     *("container.unpause", "container.restart", "container.kill", "container.destroy", "container.exec_create"),
-    *("cluster.prune", "cluster.update", "node.update", "token.create", "token.remove"),
+    *("cluster.prune", "cluster.update", "node.update", "node.add", "token.create", "token.remove"),
 }
 ALSO_BY_ITSELF: Final = {"network.disconnect", "network.connect"}
 """These also come with an end that nobody asked for."""
@@ -87,6 +87,8 @@ async def test_every_change_says_who_did_it(engine: Seaway, cli: DockerCli) -> N
         cli(*shlex.split(line))
     seaway(engine, "node", "label", "n1", "disk=ssd")
     seaway(engine, "cluster", "update", "--strategy", "binpack")
+    seaway(engine, "node", "add", "n2")
+    seaway(engine, "node", "rm", "n2")
     token = seaway(engine, "token", "create", "--label", "db-password=hush-label").split()[2]
     seaway(engine, "token", "rm", token)
     seaway(engine, "cluster", "update", "--strategy", "spread")

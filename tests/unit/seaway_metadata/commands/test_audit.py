@@ -17,7 +17,7 @@ from seaway_contracts.lifecycle import CLUSTER
 from seaway_contracts.masking import MASK
 from seaway_contracts.networks import CreateNetwork, NetworkRecord, NetworkRef
 from seaway_contracts.node_settings import UpdateCluster, UpdateNode
-from seaway_contracts.nodes import RemoveNode
+from seaway_contracts.nodes import AddedNode, RemoveNode
 from seaway_contracts.volumes import CreateVolume, RemoveVolume, VolumeRecord
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import beat
@@ -60,6 +60,7 @@ CHANGES: list[tuple[str, Callable[[Bus], Any], Any, Any]] = [
     ("volume.create", nothing, cat.CREATE_VOLUME, CreateVolume(volume=DATA)),
     ("volume.destroy", volume, cat.REMOVE_VOLUME, RemoveVolume(name="data")),
     ("node.update", joined, cat.UPDATE_NODE, UpdateNode(node="n1", labels={"disk": "ssd"})),
+    ("node.add", nothing, cat.ANNOUNCE_NODE, AddedNode(node="n2")),
     ("node.remove", joined, cat.REMOVE_NODE, RemoveNode(node="n1")),
     ("cluster.update", nothing, cat.UPDATE_CLUSTER, UpdateCluster(strategy="binpack")),
     ("cluster.prune", nothing, cat.TELL_PRUNE, Pruned(kind="image", reclaimed=1)),
