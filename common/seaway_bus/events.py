@@ -62,12 +62,15 @@ def read_event(message: Message) -> Event | None:
     return Event(envelope, message.data, message.stream_seq, told)
 
 
-async def history(transport: Transport, *, start_ns: int, subject: str = ALL_EVENTS) -> AsyncIterator[Event]:
-    """The stored events from a time (Unix ns) on, up to the newest now; if clocks differ, some older ones too.
+async def history(
+    transport: Transport, *, start_ns: int = 0, after: int = 0, subject: str = ALL_EVENTS
+) -> AsyncIterator[Event]:
+    """The stored events up to the newest now, from a time (Unix ns) on, or those after a sequence number.
 
-    Waits for a server that is away for a moment. Raises TransportError if it stays away.
+    From a time, some older ones may come too if clocks differ. Waits for a server that is away for a moment; raises
+    TransportError if it stays away.
     """
-    now, last = asyncio.get_running_loop().time, 0
+    now, last = asyncio.get_running_loop().time, after
     away_at = now() + _AWAY_S
     while True:
         try:

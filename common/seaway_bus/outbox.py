@@ -140,8 +140,10 @@ class Outbox:
             self.kick()
 
     def _message(self, channel: EventChannel[M], envelope: Envelope, body: M) -> OutboxMessage:
-        subject = channel.told_subject if self._tells else channel.subject
-        return OutboxMessage(subject(envelope.node, envelope.subject_id), envelope.headers(), channel.encode(body))
+        subject, encode = channel.subject, channel.encode_public
+        if self._tells:
+            subject, encode = channel.told_subject, channel.encode
+        return OutboxMessage(subject(envelope.node, envelope.subject_id), envelope.headers(), encode(body))
 
     def _take(self, row: Row) -> None:
         self._fresh.append(row)

@@ -137,6 +137,10 @@ class EventChannel(Generic[M]):
         """The body as JSON."""
         return _encode(body)
 
+    def encode_public(self, body: M) -> bytes:
+        """The public part of the body as JSON."""
+        return _encode(self.public.model_validate(body.model_dump()))
+
     def decode(self, data: bytes) -> M:
         """The body from JSON; raises SeawayError(BAD_REQUEST) if it doesn't fit."""
         return _decode(self.payload, data, f"event {self.noun}.{self.action}")

@@ -86,6 +86,13 @@ class TokenRef(Payload):
     id: str
 
 
+class TokenEvent(Payload):
+    """A token was made or removed. Its attributes: `uses`, `expires` (RFC 3339), `label.KEY`; never its secret."""
+
+    token: str
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
 class JoinToken(Payload):
     """A token as metadata stores it. `joined`: public key by node; each is one use."""
 

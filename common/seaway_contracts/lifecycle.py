@@ -15,17 +15,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
+from urllib.parse import quote, unquote
 
 import orjson
 from pydantic import Field, JsonValue, field_validator
 
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, State
+from seaway_contracts.masking import masked
 
 MSG_ID: Final = "Nats-Msg-Id"
 EXEC_COMMAND: Final = "execCommand"
 """The attribute of `exec_create` and `exec_start` with the command, for services only."""
 _EPOCH: Final = datetime(1970, 1, 1)  # UTC
+_PLAIN: Final = re.compile(r"[!#$&-~]*")
+_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+"""What CloudEvents leaves as it is in a header; the rest, such as the spaces of a certificate's name, is `%20`."""
 _TYPE_PREFIX: Final = "io.seaway.v1."
 EVENT_ID: Final = re.compile(r"[0-9a-f]{24}")
 """An agent's event ids are 24 random hex digits; the stream drops a second event with the same id."""
@@ -80,7 +85,8 @@ class PublicStatus(Payload):
 class PublicContainerEvent(Payload):
     """A container event in the stream: the public part of the status after it, and Docker's actor attributes.
 
-    Environment, arguments, mounts, log options and the commands of execs are only in the records.
+    Environment, arguments, mounts, log options and the commands of execs are only in the records, and so are the values
+    of labels that are secret by their keys.
     """
 
     status: PublicStatus
@@ -88,8 +94,8 @@ class PublicContainerEvent(Payload):
 
     @field_validator("attributes")
     @classmethod
-    def _without_commands(cls, value: dict[str, str]) -> dict[str, str]:
-        return {key: text for key, text in value.items() if key != EXEC_COMMAND}
+    def _without_secrets(cls, value: dict[str, str]) -> dict[str, str]:
+        return masked({key: text for key, text in value.items() if key != EXEC_COMMAND})
 
 
 def public_body(noun: str, body: bytes) -> dict[str, Any]:
@@ -98,7 +104,8 @@ def public_body(noun: str, body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("the body is no JSON object")
     if noun == "volume":
-        return {key: value for key, value in document.items() if key != "options"}  # they may hold a password
+        shown = {key: value for key, value in document.items() if key != "options"}  # they may hold a password
+        return shown | {"labels": masked(shown["labels"])} if shown.get("labels") else shown
     if noun != "container":
         return document
     status = document.get("status") or {}
@@ -106,7 +113,10 @@ def public_body(noun: str, body: bytes) -> dict[str, Any]:
     if shown.get("health"):
         shown["health"] = {key: value for key, value in shown["health"].items() if key in PublicHealth.model_fields}
     attributes = document.get("attributes") or {}
-    return {"status": shown, "attributes": {key: value for key, value in attributes.items() if key != EXEC_COMMAND}}
+    return {
+        "status": shown,
+        "attributes": masked({key: value for key, value in attributes.items() if key != EXEC_COMMAND}),
+    }
 
 
 class PruneEvent(Payload):
@@ -162,7 +172,7 @@ class Envelope:
             "ce-timens": str(self.time_ns),
             "ce-sequence": str(self.seq),
             "ce-cause": self.cause,
-            "ce-actor": self.actor,
+            "ce-actor": self.actor if _PLAIN.fullmatch(self.actor) else quote(self.actor, safe=_SAFE),
         }
 
     @classmethod
@@ -181,7 +191,7 @@ class Envelope:
             time_ns=int(headers.get("ce-timens", "0")),
             seq=int(headers.get("ce-sequence", "0")),
             cause=headers.get("ce-cause", ""),
-            actor=headers.get("ce-actor", ""),
+            actor=unquote(headers.get("ce-actor", "")),
         )
 
 

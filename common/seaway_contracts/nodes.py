@@ -181,6 +181,12 @@ class NodeEvent(Payload):
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
+class AddedNode(Payload):
+    """A login was made for the agent of a node."""
+
+    node: str
+
+
 class RemoveNode(Payload):
     """Remove the node's record. `force`: even if it holds containers."""
 

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from seaway_contracts.base import Payload
+from seaway_contracts.masking import masked
 
 ANONYMOUS_LABEL: Final = "com.docker.volume.anonymous"
 """Docker's label of volumes that got a random name: prune removes those alone unless it is asked for all."""
@@ -140,11 +141,8 @@ class VolumeSizes(Payload):
 # --- events
 
 
-class PublicVolumeEvent(Payload):
-    """The published part of a volume event: name, and Docker's actor attributes (`driver`; of `mount` also its own).
-
-    `id`: the record's. `anonymous`: as in VolumeRecord. `labels`: those of an anonymous one that was made.
-    """
+class _VolumeEvent(Payload):
+    """`id`: the record's. `anonymous`: as in VolumeRecord. `labels`: those of an anonymous one that was made."""
 
     name: str
     id: str = ""
@@ -153,7 +151,19 @@ class PublicVolumeEvent(Payload):
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
-class VolumeEvent(PublicVolumeEvent):
+class PublicVolumeEvent(_VolumeEvent):
+    """The published part of a volume event: name, and Docker's actor attributes (`driver`; of `mount` also its own).
+
+    The values of labels that are secret by their keys are masked.
+    """
+
+    @field_validator("labels")
+    @classmethod
+    def _without_secrets(cls, value: dict[str, str]) -> dict[str, str]:
+        return masked(value)
+
+
+class VolumeEvent(_VolumeEvent):
     """A volume event. `options`: those of an anonymous one that was made; there may be a password among them."""
 
     options: dict[str, str] = Field(default_factory=dict)

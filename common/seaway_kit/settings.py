@@ -32,6 +32,11 @@ def default_node(hostname: str | None = None) -> str:
     return f"{name}-node" if name in RESERVED_NODES else name
 
 
+def local_actor(uid: int) -> str:
+    """A user of this machine, as events name who asked: `uid:1000@host`."""
+    return f"uid:{uid}@{default_node()}"
+
+
 class ServiceSettings(BaseModel):
     """The settings of every service. Services derive from it and add fields of their own."""
 

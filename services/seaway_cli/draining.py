@@ -8,6 +8,7 @@ from seaway_bus.ask_once import run_once
 from seaway_bus.bus import Bus, Command
 from seaway_cli.errors import CliError
 from seaway_cli.layout import Layout
+from seaway_cli.nats_login import operator
 from seaway_cli.node_settings import check_name, login_of
 from seaway_cli.permissions import API
 from seaway_cluster.drain import noticing_its_end, stop_all
@@ -64,7 +65,7 @@ def drain(layout: Layout, node: str, note: Callable[[Container], None]) -> None:
     Raises CliError. If interrupted, the node stays drained, and stops that have begun are carried out.
     """
     check_name(node)
-    login = login_of(layout, API)
+    login, actor = login_of(layout, API), operator()
 
     def stopped(spec: ContainerSpec, error: str) -> None:
         note(Container(spec.id, spec.name, error, ties(spec)))
@@ -72,8 +73,8 @@ def drain(layout: Layout, node: str, note: Callable[[Container], None]) -> None:
     async def drain_and_stop(bus: Bus, tasks: Tasks) -> None:
         async with noticing_its_end(bus, tasks, node):
             await _check_up(bus, node)
-            await bus.call(UPDATE_NODE, UpdateNode(node=node, availability="drain"), command=Command.new(API))
-            await stop_all(bus, API, node, stopped)
+            await bus.call(UPDATE_NODE, UpdateNode(node=node, availability="drain"), command=Command.new(actor))
+            await stop_all(bus, actor, node, stopped)
 
     try:
         run_once(drain_and_stop, url=login.url, user=login.user, password=login.password, ca=login.ca)

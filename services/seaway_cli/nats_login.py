@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Final
 from seaway_bus import node_keys
 from seaway_kit import tls
 from seaway_kit.addresses import nats_endpoints
+from seaway_kit.settings import local_actor
 
 _ANSWER_S: Final = 2.0
 _LONGEST_LINE: Final = 64 << 10
@@ -125,3 +127,8 @@ def _line(connection: socket.socket) -> bytes:
         if len(line) > _LONGEST_LINE:
             raise ValueError("what answers there is no NATS server")
     return line
+
+
+def operator() -> str:
+    """Who runs this command, as events name it."""
+    return local_actor(os.getuid())

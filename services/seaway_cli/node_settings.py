@@ -10,7 +10,7 @@ from seaway_bus.ask_once import ask_once
 from seaway_cli import commands, suite
 from seaway_cli.errors import CliError, describe, usage
 from seaway_cli.layout import Layout
-from seaway_cli.nats_login import Login
+from seaway_cli.nats_login import Login, operator
 from seaway_cli.permissions import API, CLI, agent_user
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import LIST_IDENTITIES, LIST_NODES, UPDATE_CLUSTER, UPDATE_NODE
@@ -135,7 +135,9 @@ def ask(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
 def call(layout: Layout, user: str, channel: CallChannel[Q, R], request: Q) -> R:
     """The same. Raises SeawayError for a refusal, and CliError where the suite can't be reached."""
     login = login_of(layout, user)
-    return ask_once(channel, request, url=login.url, user=login.user, password=login.password, ca=login.ca)
+    return ask_once(
+        channel, request, url=login.url, user=login.user, password=login.password, ca=login.ca, actor=operator()
+    )
 
 
 def login_of(layout: Layout, user: str) -> Login:

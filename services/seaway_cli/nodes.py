@@ -10,13 +10,14 @@ from seaway_bus.ask_once import ask_once
 from seaway_cli import commands, control, nats_server, suite
 from seaway_cli.errors import CliError, usage
 from seaway_cli.layout import Layout
-from seaway_cli.nats_login import Login
+from seaway_cli.nats_login import Login, operator
 from seaway_cli.permissions import API, agent_user
 from seaway_cli.tokens import Cluster
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import KNOWN_CONTAINERS, LIST_IDENTITIES, REMOVE_NODE
+from seaway_contracts.catalogue import ANNOUNCE_NODE, KNOWN_CONTAINERS, LIST_IDENTITIES, REMOVE_NODE
+from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.errors import Code, SeawayError
-from seaway_contracts.nodes import RemoveNode
+from seaway_contracts.nodes import AddedNode, RemoveNode
 
 _RELOAD_S: Final = 20.0
 """A server with the accounts of a thousand nodes takes some seconds for two reloads on a busy machine."""
@@ -53,7 +54,8 @@ def add(layout: Layout, node: str) -> str:
         if new:
             secret.unlink(missing_ok=True)
         raise
-    return _how_to_start(status, node, secret)
+    unsaid = _announce(layout, status, node) if new else ""
+    return unsaid + _how_to_start(status, node, secret)
 
 
 def remove(layout: Layout, node: str, *, force: bool) -> Removed:
@@ -99,12 +101,26 @@ def _remove_records(layout: Layout, status: dict[str, Any], request: RemoveNode,
     # As the API's user: that of the command line is also subscribers', who change nothing.
     api = _login(status, API, nats_server.password(layout.secret(API)))
     try:
-        reply = ask_once(REMOVE_NODE, request, url=api.url, user=api.user, password=api.password, ca=api.ca)
+        reply = _ask(api, REMOVE_NODE, request)
     except SeawayError as error:
         if error.code is Code.NOT_FOUND and or_none:
             return 0
         raise CliError(error.message) from None
     return reply.containers
+
+
+def _announce(layout: Layout, status: dict[str, Any], node: str) -> str:
+    """Have an event say that the node was let in; a sentence where that failed: the node is in all the same."""
+    api = _login(status, API, nats_server.password(layout.secret(API)))
+    try:
+        _ask(api, ANNOUNCE_NODE, AddedNode(node=node))
+    except SeawayError as error:
+        return f"No event says that {node} was let in: {error.message}.\n"
+    return ""
+
+
+def _ask(api: Login, channel: CallChannel[Q, R], request: Q) -> R:
+    return ask_once(channel, request, url=api.url, user=api.user, password=api.password, ca=api.ca, actor=operator())
 
 
 def _user(node: str) -> str:

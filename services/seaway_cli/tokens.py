@@ -14,6 +14,7 @@ from seaway_bus.ask_once import ask_once
 from seaway_cli import commands, suite
 from seaway_cli.errors import CliError, usage
 from seaway_cli.layout import Layout
+from seaway_cli.nats_login import operator
 from seaway_cli.permissions import API, JOIN
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import CREATE_TOKEN, LIST_IDENTITIES, LIST_TOKENS, REMOVE_TOKEN
@@ -58,7 +59,7 @@ class Cluster:
         """Ask as the API's user: that of the command line is also subscribers', who change nothing. Raises CliError."""
         user, password = (API, self.password(API)) if self.passwords else ("", "")
         try:
-            return ask_once(channel, request, url=self.url, user=user, password=password, ca=self.ca)
+            return ask_once(channel, request, url=self.url, user=user, password=password, ca=self.ca, actor=operator())
         except SeawayError as error:
             raise CliError(error.message) from None
 

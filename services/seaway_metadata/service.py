@@ -26,6 +26,7 @@ from seaway_metadata.commands.network_removal import NetworkRemoval
 from seaway_metadata.commands.networks import NetworkCommands
 from seaway_metadata.commands.node_config import NodeConfigs
 from seaway_metadata.commands.node_keys import NodeKeys
+from seaway_metadata.commands.node_logins import NodeLogins
 from seaway_metadata.commands.node_removal import NodeRemoval
 from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.commands.node_settings import NodeSettingsCommands
@@ -231,6 +232,7 @@ class Metadata:
         store = EventStore(self._bus.transport, self.containers.holders, check_volume, self._history.stored)
         await serve(catalogue.STORE_EVENTS, store.store)
         await serve(catalogue.PUBLISH_EVENTS, store.publish)
+        await serve(catalogue.ANNOUNCE_NODE, NodeLogins(self._outbox).announce)
         await serve(catalogue.REMOVE_NODE, self._removal.remove)
         await serve(catalogue.UPDATE_NODE, self._node_settings.update)
         await self._node_configs.serve()

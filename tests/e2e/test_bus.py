@@ -17,6 +17,8 @@ from e2e_rig.seaway import Seaway
 from nats.aio.client import Client
 from tests.contract.schemas import unreadable
 
+from seaway_kit.settings import local_actor
+
 pytestmark = pytest.mark.seaway_only
 SERVICES = {"api", "metadata", "image", "scheduler"}
 """Not the agent: it may write nothing across accounts that goes to somebody's inbox."""
@@ -63,7 +65,7 @@ async def test_image_events_tell_who_asked(bus: Client, cli: DockerCli) -> None:
         message = await heard.next_msg(timeout=10)
         told[message.subject.split(".")[5]] = message.headers or {}
     assert {action for action, headers in told.items() if not headers["ce-cause"]} == set()
-    assert {headers["ce-actor"] for headers in told.values()} == {f"uid:{os.getuid()}"}
+    assert {headers["ce-actor"] for headers in told.values()} == {local_actor(os.getuid())}
 
 
 async def test_events_are_cloud_events_in_order(bus: Client, cli: DockerCli, name: str) -> None:
@@ -93,7 +95,7 @@ async def test_events_are_cloud_events_in_order(bus: Client, cli: DockerCli, nam
     told = dict(zip(actions, headers, strict=True))
     causes = [told[action]["ce-cause"] for action in ("create", "start", "destroy")]
     assert all(causes) and len(set(causes)) == 3, "each is by a command of its own"
-    assert {told[action]["ce-actor"] for action in ("create", "start", "destroy")} == {f"uid:{os.getuid()}"}
+    assert {told[action]["ce-actor"] for action in ("create", "start", "destroy")} == {local_actor(os.getuid())}
     assert (told["die"]["ce-cause"], told["die"]["ce-actor"]) == ("", ""), "it ended by itself"
     assert {frozenset(json.loads(message.data)) for message in seen} == {frozenset({"status", "attributes"})}
     body = json.loads(seen[actions.index("die")].data)

@@ -147,3 +147,27 @@ def test_past_joins_the_present_without_gap_or_double(cli: DockerCli, api: Api) 
 def test_bad_times_and_filters(api: Api) -> None:
     assert api.request("GET", "/events?since=yesterday").status in (400, 500)
     assert api.request("GET", "/events?filters=%7B").status == 400
+
+
+@pytest.mark.seaway_only
+def test_a_cursor_goes_on_where_it_was(cli: DockerCli, api: Api, name: str) -> None:
+    """All come from the stream with their numbers: a program that begins again misses none, and sees none twice."""
+    cli("create", "--name", name, "busybox", "true")
+    cli("start", name)
+    cli("wait", name)
+    cli("rm", name)
+    query = filters(container=name, type="container")
+
+    def read(after: int) -> list[dict[str, Any]]:
+        until = f"{time.time():.9f}"
+        reply = api.request("GET", f"/events?since=seq:{after}&until={until}&{query}")
+        return [json.loads(line) for line in reply.body.splitlines()]
+
+    whole = eventually(lambda: len(seen := read(0)) >= 4 and seen, "the whole life")
+    assert whole and told(whole) == [f"container {action}" for action in ("create", "start", "die", "destroy")]
+    numbers = [event["seq"] for event in whole]
+    assert numbers == sorted(set(numbers))
+    for place, number in enumerate(numbers, 1):
+        assert read(number) == whole[place:]
+    beyond = api.request("GET", "/events?since=seq:999999999")
+    assert beyond.status == 400 and b"since=seq:0" in beyond.body

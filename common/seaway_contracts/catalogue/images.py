@@ -19,6 +19,7 @@ IMAGE_UNTAG: Final = _event("untag", "A name was removed from an image.")
 IMAGE_DELETE: Final = _event("delete", "An image was deleted.")
 IMAGE_LOAD: Final = _event("load", "An image was loaded from an archive.")
 IMAGE_IMPORT: Final = _event("import", "An image was made from a root filesystem.")
+IMAGE_SAVE: Final = _event("save", "An image is being written into an archive.")
 
 GET_IMAGE: Final = query(IMAGE, "image.get", i.ImageRef, i.ImageRecord, "Return one image, by name, id or prefix.")
 LIST_IMAGES: Final = query(IMAGE, "image.list", i.ListImages, i.ImageList, "List all images, by page.")

@@ -31,6 +31,7 @@ NODE_DOWN: Final = _event("down", "A node stopped sending heartbeats.")
 NODE_UP: Final = _event("up", "A node sends heartbeats again.")
 NODE_REMOVE: Final = _event("remove", "A node was removed from the cluster, with its containers' records.")
 NODE_UPDATE: Final = event("node", "update", s.NodeUpdated, "A node's settings were changed.", owner=METADATA)
+NODE_ADD: Final = _event("add", "A login was made for a node's agent, by `seaway node add`.")
 NODE_ADMIT: Final = _event("admit", "A machine joined by a token, and its key was stored as the node's.")
 NODE_REFUSE: Final = _event(
     "refuse", "A machine was refused: its token is unknown, expired or used, or its name or key is another node's."
@@ -83,6 +84,9 @@ REMOVE_NODE: Final = call(
     repeat=Repeat.UNANSWERED,
 )
 
+ANNOUNCE_NODE: Final = query(
+    METADATA, "node.announce", n.AddedNode, Empty, "Publish that a login was made for a node's agent."
+)
 UPDATE_NODE: Final = call(
     METADATA,
     "node.update",
@@ -106,6 +110,10 @@ LIST_IDENTITIES: Final = query(
     METADATA, "node.identities", Empty, j.IdentityList, "List the nodes that joined by tokens."
 )
 CHECK_NODE: Final = ask(METADATA, "node.check", Empty, j.NodeCheck, "Return clock and version, for `seaway doctor`.")
+TOKEN_CREATE: Final = event(
+    "token", "create", j.TokenEvent, "A token was made, by which machines join.", owner=METADATA
+)
+TOKEN_REMOVE: Final = event("token", "remove", j.TokenEvent, "A token was removed.", owner=METADATA)
 CREATE_TOKEN: Final = call(
     METADATA,
     "token.create",

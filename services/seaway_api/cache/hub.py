@@ -4,6 +4,7 @@ Everything here runs in the feed's plain callback: nobody can hold up anybody el
 cut off.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict
 from typing import Any, Final
@@ -44,6 +45,8 @@ class Hub:
         self._readers: set[Reader] = set()
         self._unstored: OrderedDict[str, Event] = OrderedDict()
         self._unstored_bytes = 0
+        self.next_stored = asyncio.Event()
+        """Is set when the stream has a further event; then another one takes its place here."""
         self._watches = WatchList()
         self.records = RecordCache(CONTAINERS)
         """Containers, as reads have brought them."""
@@ -92,6 +95,11 @@ class Hub:
         event = self._unstored.pop(identifier, None)
         if event is not None:
             self._unstored_bytes -= len(event.data)
+        self._signal_stored()
+
+    def _signal_stored(self) -> None:
+        self.next_stored.set()
+        self.next_stored = asyncio.Event()
 
     # --- who listens
 
@@ -154,6 +162,8 @@ class Hub:
         envelope = event.envelope
         if event.told:
             self._keep_unstored(event)
+        else:
+            self._signal_stored()
         if (cache := self._caches.get(envelope.noun)) is not None:
             cache.receive(envelope)
         if envelope.noun == "container":
@@ -167,7 +177,7 @@ class Hub:
         elif envelope.noun == "volume":
             self._volume(event)
         if self._readers:
-            shown = docker_event(envelope, event.data, stored=event.stream_seq > 0, commands=self.exec_commands)
+            shown = docker_event(envelope, event.data, seq=event.stream_seq, commands=self.exec_commands)
             if shown is not None:
                 for reader in self._readers:
                     reader.feed(shown)

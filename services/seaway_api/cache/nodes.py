@@ -30,7 +30,7 @@ _FRESH_S: Final = 30.0
 """No event tells that an agent was started again with other labels, or that a node has another address."""
 _AGAIN_S: Final = 5.0
 _READ_S: Final = 2.0
-_OF_JOINING: Final = frozenset({"admit", "refuse"})
+_OF_JOINING: Final = frozenset({"add", "admit", "refuse"})
 _LATE_NS: Final = 300_000_000_000
 
 

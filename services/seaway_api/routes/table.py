@@ -7,6 +7,7 @@ from seaway_api.routes import (
     attach_ws,
     builds,
     containers,
+    contract,
     create,
     endpoints,
     events,
@@ -39,6 +40,7 @@ def _system() -> list[ApiRoute]:
         Route("POST", "/auth", system.auth),
         Route("GET", "/system/df", system.disk_usage),
         Route("GET", "/events", events.events, waits=True),
+        Route("GET", "/seaway/asyncapi.json", contract.asyncapi, early=True),
     ]
 
 

@@ -115,7 +115,9 @@ async def save_one(call: Call) -> web.StreamResponse:
 
 
 async def _save(call: Call, names: list[str]) -> web.StreamResponse:
-    async with call.api.archives.open("GET", "/save", [("names", name) for name in names]) as answer:
+    async with call.api.archives.open(
+        "GET", "/save", [("names", name) for name in names], command=call.command()
+    ) as answer:
         response = await replies.begin_stream(call.request, _TAR)
         try:
             async for data in answer.iter_any():

@@ -6,24 +6,26 @@ from typing import Any, Final, Protocol
 import orjson
 
 from seaway_contracts.lifecycle import EXEC_COMMAND, Envelope
+from seaway_contracts.masking import masked
 from seaway_docker.event_filters import EventFacts
 
 _CLUSTER: Final = "cluster"
 _HEALTH: Final = "health_status"
 EXEC_ACTIONS: Final = frozenset({"exec_create", "exec_start"})
 """Docker says with these what the exec runs."""
+_NOT_DOCKERS: Final = frozenset({"node", "token", "user", _CLUSTER})
 _INTERNAL: Final = frozenset({("container", "status")})
 
 
 @dataclass(frozen=True, slots=True)
 class DockerEvent:
-    """An event in Docker's words. `line` is its JSON; `stored` tells a replayed one from a live one."""
+    """An event in Docker's words. `line` is its JSON; `seq` its sequence number in the stream, 0 for a live one."""
 
     id: str
     facts: EventFacts
     time_ns: int
     line: bytes
-    stored: bool = False
+    seq: int = 0
 
 
 class Commands(Protocol):
@@ -34,7 +36,7 @@ class Commands(Protocol):
 
 
 def docker_event(
-    envelope: Envelope, data: bytes, *, stored: bool = False, commands: Commands | None = None
+    envelope: Envelope, data: bytes, *, seq: int = 0, commands: Commands | None = None
 ) -> DockerEvent | None:
     """The event for clients; None for one that is Seaway's own affair, or whose body can't be read.
 
@@ -55,8 +57,8 @@ def docker_event(
             attributes.setdefault(EXEC_COMMAND, command)
     actor = _actor(envelope, body)
     facts = EventFacts(_type(envelope, body), _action(envelope, attributes), actor, attributes)
-    line = orjson.dumps(_fields(facts, envelope.time_ns), option=orjson.OPT_APPEND_NEWLINE)
-    return DockerEvent(envelope.id, facts, envelope.time_ns, line, stored)
+    line = orjson.dumps(_fields(facts, envelope.time_ns, seq), option=orjson.OPT_APPEND_NEWLINE)
+    return DockerEvent(envelope.id, facts, envelope.time_ns, line, seq)
 
 
 def _type(envelope: Envelope, body: dict[str, Any]) -> str:
@@ -74,13 +76,15 @@ def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
 
 
 def shown_by_default(event: DockerEvent) -> bool:
-    """Whether a client sees this that asked for no type: nodes and the cluster are no part of Docker's own stream."""
-    return event.facts.type not in ("node", _CLUSTER)
+    """Whether a client sees this that asked for no type: not what Docker's own stream lacks, such as nodes."""
+    return event.facts.type not in _NOT_DOCKERS
 
 
 def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
     given = body.get("attributes")
     attributes = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
+    if envelope.noun == "container":
+        attributes = masked(attributes)  # as in the stream: what comes live is not masked yet
     if envelope.noun == "node":
         attributes.setdefault("name", envelope.node)
         if body.get("reason"):
@@ -89,11 +93,12 @@ def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
 
 
 def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
-    """Docker's actor: the id, for an image the name that was used where there is one, for a volume its name."""
+    """Docker's actor: the id; for a volume its name, for a pulled image the name by which it was pulled."""
     if envelope.noun == _CLUSTER:
         return ""
     if envelope.noun == "image":
-        return str(body.get("ref") or body.get("image_id") or envelope.subject_id)
+        name = body.get("ref") if envelope.action == "pull" else ""
+        return str(name or body.get("image_id") or envelope.subject_id)
     if envelope.noun == "network":
         return str(body.get("network_id") or envelope.subject_id)
     if envelope.noun == "volume":
@@ -101,14 +106,14 @@ def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
     return envelope.subject_id
 
 
-def _fields(facts: EventFacts, time_ns: int) -> dict[str, Any]:
-    """Both the old fields and the new ones, in the order of Docker's own encoder."""
+def _fields(facts: EventFacts, time_ns: int, seq: int) -> dict[str, Any]:
+    """Both the old fields and the new ones, in the order of Docker's own encoder; then `seq`, which Docker lacks."""
     old: dict[str, Any] = {}
     if facts.type in ("container", "image"):
         old = {"status": facts.action} | ({"id": facts.actor_id} if facts.actor_id else {})
     if facts.type == "container" and facts.attributes.get("image"):
         old["from"] = facts.attributes["image"]
-    return old | {
+    fields = old | {
         "Type": facts.type,
         "Action": facts.action,
         "Actor": {"ID": facts.actor_id, "Attributes": facts.attributes},
@@ -116,3 +121,4 @@ def _fields(facts: EventFacts, time_ns: int) -> dict[str, Any]:
         "time": time_ns // 1_000_000_000,
         "timeNano": time_ns,
     }
+    return fields | {"seq": seq} if seq else fields

@@ -79,6 +79,7 @@ async def _make(
     blob = await store.blobs.put(document, lease=lease)
     described = await layer_descriptor(store, layer)
     image = await store.assemble(Descriptor(OCI_CONFIG, blob.digest, blob.size), [described], lease)
-    told = image_change("import", image.id, order.target.familiar if order.target else "", order.by)
-    await store.register(image, tags=[order.target] if order.target else [], told=[told])
+    tags = [order.target] if order.target else []
+    told = [image_change("tag", image.id, tag.familiar, order.by) for tag in tags]
+    await store.register(image, tags=tags, told=[*told, image_change("import", image.id, by=order.by)])
     return image.id

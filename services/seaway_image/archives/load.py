@@ -108,10 +108,8 @@ class _Load:
         lines: list[str] = []
         for image, tags in found:
             lines += self._renamed(image.id, tags)
-            names = [tag.familiar for tag in tags] or [""]
-            await self._store.register(
-                image, tags=tags, told=[image_change("load", image.id, name, by) for name in names]
-            )
+            name = tags[0].familiar if tags else ""
+            await self._store.register(image, tags=tags, told=[image_change("load", image.id, name, by, name=image.id)])
         images = tuple(LoadedImage(image.id, tuple(tags)) for image, tags in found)
         return Loaded(images, (*lines, *(line for image in images for line in image.lines())))
 

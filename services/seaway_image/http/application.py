@@ -23,7 +23,7 @@ from seaway_image.oci.digests import Digest, is_digest, parse_digest
 from seaway_image.oci.documents import MAX_MANIFEST
 from seaway_image.oci.manifests import parse_manifest
 from seaway_image.oci.platforms import parse_platform
-from seaway_image.store.image_changes import Cause
+from seaway_image.store.image_changes import Cause, image_change
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import read_target
 from seaway_image.store.progress import Progress
@@ -133,7 +133,9 @@ class ImageHttp:
         names = request.query.getall("names", [])
         if not 0 < len(names) <= _MAX_QUERY:
             raise bad_request(f"names: give 1 to {_MAX_QUERY} images to save")
-        choose(self._store.table, names)
+        by = _by(request)
+        saved = choose(self._store.table, names)
+        self._store.publish([image_change("save", one.image.id, by=by) for one in saved])
         return await _stream(request, save(self._store, names))
 
     async def _import(self, request: web.Request) -> web.StreamResponse:

@@ -27,7 +27,10 @@ _CHANNELS: Final[dict[str, EventChannel[ImageEvent]]] = {
     "delete": catalogue.IMAGE_DELETE,
     "load": catalogue.IMAGE_LOAD,
     "import": catalogue.IMAGE_IMPORT,
+    "save": catalogue.IMAGE_SAVE,
 }
+_UNRECORDED: Final = frozenset({"save"})
+"""These change no table: there is nothing to make up for after a kill."""
 
 
 _TOLD: Final = "CREATE TABLE IF NOT EXISTS told (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL)"
@@ -88,7 +91,8 @@ class ImageEvents:
         with transaction(self._db):
             for one in changes:
                 self._outbox.add(*self._event(one))
-            self._db.execute("INSERT OR REPLACE INTO told VALUES (1, ?)", (changes[-1].id,))
+            if changes[-1].action not in _UNRECORDED:
+                self._db.execute("INSERT OR REPLACE INTO told VALUES (1, ?)", (changes[-1].id,))
 
     def _told(self) -> str:
         found = self._db.execute("SELECT id FROM told").fetchone()

@@ -124,12 +124,16 @@ class ImageStore:
         reach(Failpoint.IMAGE_NAMED)
         self._tell(table.news)
 
+    def publish(self, uses: Sequence[ImageChange]) -> None:
+        """Publish what is done with images and changes none."""
+        self._tell(self._with_ids(uses))
+
     def _dated(self, table: NameTable) -> NameTable:
-        if not table.news:
-            return table
+        return table.model_copy(update={"news": self._with_ids(table.news)}) if table.news else table
+
+    def _with_ids(self, changes: Sequence[ImageChange]) -> tuple[ImageChange, ...]:
         now = self._clock_ns()
-        dated = [one.model_copy(update={"id": secrets.token_hex(16), "time_ns": now}) for one in table.news]
-        return table.model_copy(update={"news": tuple(dated)})
+        return tuple(one.model_copy(update={"id": secrets.token_hex(16), "time_ns": now}) for one in changes)
 
     async def tag(self, source: str, target: str, by: Cause = NOBODY) -> None:
         """Give an image a further name, once for each command; raises SeawayError(NOT_FOUND or BAD_REQUEST)."""

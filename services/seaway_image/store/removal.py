@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from seaway_contracts.errors import SeawayError, conflict
@@ -18,7 +18,7 @@ from seaway_image.store.names import NameTable, StoredImage, is_id_of, read_refe
 class Removal:
     """The table afterwards and Docker's lines, in order.
 
-    `untagged`: what names went; `deleted`: so did the image; `reclaimed`: bytes of the layers that went with it.
+    `untagged`: the names whose end is an event; `deleted`: the image went, too; `reclaimed`: bytes of its layers.
     """
 
     table: NameTable
@@ -70,12 +70,12 @@ def _remove_by_name(table: NameTable, image: Digest, text: str, force: bool, use
         orphans = [one for one in remaining.digests_of(image) if one.name == name.name]
         gone += orphans
         remaining = remaining.without_names(orphans)
-    kept = Removal(remaining, image, _untagged(gone), tuple(one.familiar for one in gone), deleted=False)
+    kept = Removal(remaining, image, _untagged(gone), (name.familiar,), deleted=False)
     if remaining.tags_of(image) or remaining.digests_of(image):
         return kept
     if _in_the_way(remaining, image, users, "running" if force else "containers") is not None:
         return kept
-    return _delete(remaining, image, gone, users)
+    return replace(_delete(remaining, image, gone, users), untagged=kept.untagged)
 
 
 def _remove_by_id(table: NameTable, image: Digest, force: bool, users: Sequence[ImageInUse]) -> Removal:

@@ -22,6 +22,7 @@ from seaway_contracts.joining import (
     JoinToken,
     NodeCheck,
     NodeIdentity,
+    TokenEvent,
     TokenInfo,
     TokenList,
     TokenRef,
@@ -29,6 +30,7 @@ from seaway_contracts.joining import (
     check_create,
 )
 from seaway_contracts.lifecycle import CLUSTER, Envelope
+from seaway_contracts.masking import masked
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.version import VERSION
 from seaway_kit.failpoints import Failpoint, reach
@@ -108,6 +110,7 @@ class Joining:
             raise _unreachable(error) from error
         if stored is None:
             raise conflict(f"another token has the id {request.id}: create one anew")
+        self._publish_token(catalogue.TOKEN_CREATE, stored, command)
         return stored.info
 
     async def list_tokens(self, request: Empty, command: Command) -> TokenList:
@@ -125,6 +128,7 @@ class Joining:
             raise _unreachable(error) from error
         if removed is None:
             raise not_found(f"no such token: {request.id}")
+        self._publish_token(catalogue.TOKEN_REMOVE, removed, command)
         return removed.info
 
     # --- nodes
@@ -213,9 +217,9 @@ class Joining:
         log.info("node %s was admitted by the token %s", identity.node, identity.token)
         attributes = {"name": identity.node, "token": identity.token}
         event_id = f"node-{identity.node}-admit-{identity.since_ns}"
-        self._tell(
-            catalogue.NODE_ADMIT, event_id, identity.node, NodeEvent(node=identity.node, attributes=attributes), command
-        )
+        body = NodeEvent(node=identity.node, attributes=attributes)
+        actor = f"token:{identity.token}"
+        self._tell(catalogue.NODE_ADMIT, event_id, identity.node, body, command, actor)
 
     def _refused(self, request: AdmitNode, command: Command, why: str) -> SeawayError:
         """The error. An event is published too, but not so many that they fill the stream."""
@@ -227,9 +231,15 @@ class Joining:
         return error
 
     def _tell(
-        self, channel: EventChannel[NodeEvent], event_id: str, node: str, body: NodeEvent, command: Command
+        self,
+        channel: EventChannel[NodeEvent],
+        event_id: str,
+        node: str,
+        body: NodeEvent,
+        command: Command,
+        actor: str = "",
     ) -> None:
-        """Without an actor: whoever wants to join could claim to be anybody."""
+        """The actor is never that of the command: whoever wants to join could claim to be anybody."""
         envelope = Envelope(
             id=event_id,
             node=node,
@@ -238,8 +248,25 @@ class Joining:
             subject_id=body.node,
             time_ns=self._now_ns(),
             cause=command.id,
+            actor=actor,
         )
         self._outbox.tell(channel, envelope, body)
+
+    def _publish_token(self, channel: EventChannel[TokenEvent], token: JoinToken, command: Command) -> None:
+        """Publish the event of a token once, however often this is called."""
+        envelope = Envelope(
+            id=f"token-{channel.action}-{token.id}",
+            node=CLUSTER,
+            noun=channel.noun,
+            action=channel.action,
+            subject_id=token.id,
+            time_ns=self._now_ns(),
+            cause=command.id,
+            actor=command.actor,
+        )
+        labels = {f"label.{key}": value for key, value in masked(token.labels).items()}
+        attributes = {"uses": str(token.uses), "expires": _rfc3339(token.expires_ns), **labels}
+        self._outbox.tell(channel, envelope, TokenEvent(token=token.id, attributes=attributes))
 
 
 class Budget:
@@ -285,6 +312,10 @@ def _identity(request: AdmitNode, token: JoinToken, now_ns: int) -> NodeIdentity
     return NodeIdentity(
         node=request.node, public_key=request.public_key, since_ns=now_ns, token=token.id, labels=token.labels
     )
+
+
+def _rfc3339(ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ns // _S))
 
 
 def _unreachable(error: Exception) -> SeawayError:

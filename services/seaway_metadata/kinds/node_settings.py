@@ -5,6 +5,7 @@ from typing import Final
 
 from seaway_contracts.catalogue import NODE_SETTINGS_BUCKET
 from seaway_contracts.errors import bad_request
+from seaway_contracts.masking import is_secret
 from seaway_contracts.node_settings import NodeSettings, ReservedChange, UpdateNode
 from seaway_contracts.nodes import CORE, Capacity
 from seaway_metadata.store.kind import Kind
@@ -66,6 +67,11 @@ def check_update(request: UpdateNode) -> None:
             raise bad_request(
                 f"{_short(key)!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, "
                 "a letter or digit at both ends"
+            )
+        if is_secret(key):
+            raise bad_request(
+                f"label {key!r} has the name of a secret, and events and lists show the labels of nodes: "
+                "choose another one"
             )
         if len(value) > _MOST_VALUE or not value.isprintable():
             raise bad_request(f"the value of label {key!r} must be printable and have {_MOST_VALUE} characters at most")

@@ -21,11 +21,12 @@ Action = Literal["join", "up", "down"]
 
 @dataclass(frozen=True, slots=True)
 class NodeChange:
-    """A node's change of state, and why."""
+    """A node's change of state, and why. `by_node`: its agent said so; else nothing was heard of it."""
 
     action: Action
     record: NodeRecord
     reason: str
+    by_node: bool = False
 
     def event(self, now_ns: int) -> tuple[Envelope, NodeEvent]:
         """The event that tells of it. Its id is made of the beat that it rests on, so that all copies of metadata,
@@ -39,6 +40,7 @@ class NodeChange:
             action=self.action,
             subject_id=beat.node,
             time_ns=now_ns,
+            actor=f"node:{beat.node}" if self.by_node else "",
         )
         return envelope, NodeEvent(node=beat.node, reason=self.reason, attributes={"name": beat.node})
 
@@ -126,9 +128,9 @@ class NodeTable:
         self.records.put(record)
         self.up.add(beat.node)
         if old is None:
-            return NodeChange("join", record, "its first beat")
+            return NodeChange("join", record, "its first beat", by_node=True)
         if old.state == "down":
-            return NodeChange("up", record, "it beats again")
+            return NodeChange("up", record, "it beats again", by_node=True)
         return None
 
     def tick(self, now: float, now_ns: int) -> list[NodeChange]:
@@ -150,13 +152,13 @@ class NodeTable:
         """Its agent was told to stop. A node that was never up is no node yet."""
         if old is None or old.state == "down":
             return None
-        return self._down(_record(beat, "up", now_ns, old.since_ns), now_ns, "its agent was stopped")
+        return self._down(_record(beat, "up", now_ns, old.since_ns), now_ns, "its agent was stopped", by_node=True)
 
-    def _down(self, record: NodeRecord, now_ns: int, reason: str) -> NodeChange:
+    def _down(self, record: NodeRecord, now_ns: int, reason: str, *, by_node: bool = False) -> NodeChange:
         down = _record(record.beat, "down", record.last_beat_ns, now_ns)
         self.records.put(down)
         self.up.discard(down.node)
-        return NodeChange("down", down, reason)
+        return NodeChange("down", down, reason, by_node)
 
 
 def _record(beat: Beat, state: NodeState, last_beat_ns: int, since_ns: int) -> NodeRecord:

@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+from seaway_api.routes.events import REMEMBERED
 from seaway_cli.permissions import USERS, nats_permissions
+from seaway_contracts.asyncapi import document
 from seaway_contracts.catalogue import ALL_TOLD, EVENT_STREAM, EVENTS
 from seaway_contracts.channels import Role
 from seaway_contracts.containers import ContainerStatus, Health
@@ -19,6 +21,7 @@ from seaway_contracts.lifecycle import (
     PublicStatus,
     public_body,
 )
+from seaway_contracts.masking import MASK, SECRET_WORDS
 from seaway_contracts.volumes import PublicVolumeEvent, VolumeEvent
 from seaway_testing.fake_server import matches
 
@@ -89,3 +92,43 @@ def test_the_limits_are_those_of_the_catalogue() -> None:
     assert EVENT_STREAM.name in PAGE
     assert f"({EVENT_STREAM.max_age_s // 86_400} days, at most {EVENT_STREAM.max_bytes >> 30} GiB)" in PAGE
     assert f"An event has at most {MOST_BYTES >> 10} KiB" in PAGE
+
+
+def schema_rows() -> list[tuple[str, str, str, str]]:
+    """Events, schema, fields and internal fields of each row of the table of bodies."""
+    table = PAGE[PAGE.index("| events | schema |") : PAGE.index("**What you may rely on**")]
+    return re.findall(r"^\| `([a-z]+\.[a-z*]+)`[^|]* \| `(\w+)` \| ([^|]*) \| ([^|]*)\|$", table, re.MULTILINE)
+
+
+def test_each_body_has_a_schema_with_its_fields() -> None:
+    rows = {events: (schema, fields, internal) for events, schema, fields, internal in schema_rows()}
+    for (noun, action), channel in EVENTS.items():
+        schema, fields, internal = rows.get(f"{noun}.{action}") or rows[f"{noun}.*"]
+        assert schema == channel.public.__name__, f"{noun}.{action}"
+        assert {*re.findall(r"`(\w+)`", fields), "attributes"} == set(channel.public.model_fields)
+        assert set(re.findall(r"`(\w+)`", internal)) <= set(re.findall(r"`(\w+)`", fields))
+
+
+def test_the_document_has_each_schema() -> None:
+    schemas = document()["components"]["schemas"]
+    for _, schema, _, _ in schema_rows():
+        assert "attributes" in schemas[schema]["properties"]
+
+
+def test_lossy_events_are_named() -> None:
+    paragraph = joined(PAGE[PAGE.index("- **Lossy** are") : PAGE.index("- **Bounded.**")])
+    containers = re.findall(r"`(?:container\.)?([a-z-]+(?:_[a-z]+)*)`", paragraph.partition("all of `image`")[0])
+    lossy = {(noun, action) for (noun, action), channel in EVENTS.items() if channel.lossy}
+    named = {("container", action) for action in containers} | {("cluster", "prune")}
+    assert named | {(noun, action) for noun, action in EVENTS if noun == "image"} == lossy
+
+
+def test_the_rule_of_secrets_is_that_of_the_code() -> None:
+    paragraph = joined(PAGE[PAGE.index("No event has a secret") : PAGE.index("## Bodies")])
+    assert f"is `{MASK}` if" in paragraph
+    listed = paragraph.partition("for the space: ")[2].partition(". That holds")[0]
+    assert tuple(re.findall(r"`([a-z ]+)`", listed)) == SECRET_WORDS
+
+
+def test_the_limits_of_the_api_are_those_of_the_code() -> None:
+    assert f"the newest {REMEMBERED} events" in joined(PAGE)

@@ -66,7 +66,7 @@ async def test_a_down_that_comes_behind_its_up_is_past(hub: Hub, fake_bus: Bus, 
     assert await cut(down_nodes)
 
 
-@pytest.mark.parametrize("action", ["admit", "update"])
+@pytest.mark.parametrize("action", ["add", "admit", "update"])
 async def test_a_node_is_not_back_before_it_beats(hub: Hub, fake_bus: Bus, down_nodes: DownNodes, action: str) -> None:
     """A node that is down may be drained."""
     await tell(fake_bus, hub, "down", START_NS)

@@ -51,6 +51,85 @@ async def test_an_event_has_the_old_and_the_new_fields(rig: Any) -> None:
     }
 
 
+def lines(answer: Any) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in answer.body.splitlines()]
+
+
+@pytest.mark.parametrize("query", ["until=0", "since=0&until=0", "since=-1&until=0"])
+async def test_until_without_since_or_with_0_begins_with_the_past(rig: Any, query: str) -> None:
+    """As dockerd: 0 is 1970, and `until` alone asks for all that it remembers; `until=0` ends behind that."""
+    await rig.suite.emit("create", ID, RUNNING)
+    await rig.suite.emit("start", ID, RUNNING)
+    assert [one["Action"] for one in lines(await rig.call("GET", f"/events?{query}"))] == ["create", "start"]
+
+
+async def test_until_without_since_is_of_no_more_than_dockerd_remembers(rig: Any) -> None:
+    for _ in range(300):
+        await rig.suite.emit("start", ID, RUNNING)
+    assert len(lines(await rig.call("GET", "/events?until=0"))) == 256
+    assert len(lines(await rig.call("GET", "/events?since=0&until=0"))) == 300
+
+
+async def test_since_0_without_until_continues_with_what_happens(rig: Any) -> None:
+    await rig.suite.emit("create", ID, RUNNING)
+    wire = await listening(rig, "since=0")
+    assert orjson.loads(await wire.chunk())["Action"] == "create"
+    await rig.suite.emit("start", ID, RUNNING)
+    assert orjson.loads(await wire.chunk())["Action"] == "start"
+
+
+async def test_without_since_and_until_there_is_no_past(rig: Any) -> None:
+    await rig.suite.emit("create", ID, RUNNING)
+    wire = await listening(rig)
+    await rig.suite.emit("start", ID, RUNNING)
+    assert orjson.loads(await wire.chunk())["Action"] == "start"
+
+
+async def test_events_of_the_stream_have_their_sequence_number(rig: Any) -> None:
+    await rig.suite.emit("create", ID, RUNNING)
+    await rig.suite.emit("start", ID, RUNNING)
+    assert [one["seq"] for one in lines(await rig.call("GET", "/events?until=0"))] == [1, 2]
+
+
+async def test_a_cursor_continues_behind_the_last_event_and_follows_the_stream(rig: Any) -> None:
+    for action in ("create", "start", "kill"):
+        await rig.suite.emit(action, ID, RUNNING)
+    wire = await listening(rig, "since=seq:1")
+    got = [orjson.loads(await wire.chunk()) for _ in range(2)]
+    assert [(one["Action"], one["seq"]) for one in got] == [("start", 2), ("kill", 3)]
+    rig.api.hub.remember(ID, "n1")
+    envelope = await rig.suite.tell("die", ID, RUNNING.model_copy(update={"seq": 5}))
+    await until(lambda: rig.api.hub.unstored)
+    await rig.suite.emit("status", ID, RUNNING)
+    await rig.suite.store(*rig.suite.told[envelope.id])
+    last = orjson.loads(await wire.chunk())
+    assert (last["Action"], last["seq"]) == ("die", 5), "it comes once it is stored, in the stream's order"
+    assert rig.api.hub.reader_count == 0, "nothing waits in memory for this client: it can't fall behind"
+
+
+async def test_a_cursor_with_until_ends_and_one_behind_the_stream_is_refused(rig: Any) -> None:
+    await rig.suite.emit("create", ID, RUNNING)
+    await rig.suite.emit("start", ID, RUNNING)
+    assert [one["Action"] for one in lines(await rig.call("GET", "/events?since=seq:1&until=0"))] == ["start"]
+    assert (await rig.call("GET", "/events?since=seq:2&until=0")).body == b""
+    refused = await rig.call("GET", "/events?since=seq:3")
+    assert refused.status == 400 and "the newest event is seq:2" in refused.json["message"]
+    for wrong in ("seq:", "seq:x", "seq:-1"):
+        assert (await rig.call("GET", f"/events?since={wrong}")).status == 400
+
+
+async def test_a_cursor_survives_a_lost_connection(rig: Any) -> None:
+    await rig.suite.emit("create", ID, RUNNING)
+    wire = await listening(rig, "since=seq:0")
+    assert orjson.loads(await wire.chunk())["seq"] == 1
+    rig.api.bus.transport.cut()
+    rig.api.hub.next_stored.set()
+    await rig.quiet()
+    rig.api.bus.transport.mend()
+    await rig.suite.emit("start", ID, RUNNING)
+    assert orjson.loads(await wire.chunk())["seq"] == 2
+
+
 async def test_internal_events_are_not_shown(rig: Any) -> None:
     wire = await listening(rig)
     await rig.suite.emit("status", ID, RUNNING)
@@ -192,7 +271,12 @@ async def test_one_that_is_cut_off_sees_that_this_is_no_end_and_goes_on_since_th
     await until(lambda: rig.api.hub.reader_count == 0)
     seconds, fraction = divmod(orjson.loads(got[-1])["timeNano"], 10**9)
     again = await rig.call("GET", f"/events?since={seconds}.{fraction:09d}&until={seconds + 1}")
-    assert [*got, *again.body.splitlines()[1:]] == [line async for line in told(rig)]
+    rest = [json_without_seq(line) for line in again.body.splitlines()[1:]]
+    assert [*map(json_without_seq, got), *rest] == [json_without_seq(line) async for line in told(rig)]
+
+
+def json_without_seq(line: bytes) -> dict[str, Any]:
+    return {key: value for key, value in orjson.loads(line).items() if key != "seq"}
 
 
 def cut_off(rig: Any) -> bool:

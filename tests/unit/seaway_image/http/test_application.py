@@ -67,7 +67,9 @@ async def test_load_pull_by_parts_and_save(client: Any, make_image: Any, heard: 
     assert (part.status, await part.read()) == (206, image.layers[0][600:701])
     head = await client.head(f"/v2/a/b/blobs/{layer}", headers=AUTH)
     assert (head.status, head.headers["Content-Length"]) == (200, str(len(image.layers[0])))
-    saved = await client.get("/save", params={"names": "a/b:1"}, headers=AUTH)
+    heard.clear()
+    saved = await client.get("/save", params={"names": "a/b:1"}, headers=AUTH | ASKED)
+    assert told(heard) == [("save", image.id, "", "c7", "uid:7")]
     with tarfile.open(fileobj=io.BytesIO(await saved.read())) as tar:
         manifest_file = tar.extractfile("manifest.json")
         assert manifest_file is not None
@@ -80,7 +82,8 @@ async def test_import(client: Any, store: ImageStore, make_tar: Any, heard: list
     image = (await response.json())["id"]
     record = await store.get("made:2")
     assert (record.id, record.architecture, record.config.env) == (image, "arm64", ("A=1",))
-    assert told(heard) == [("import", image, "made:2", "c7", "uid:7")]
+    assert told(heard) == [("tag", image, "made:2", "c7", "uid:7"), ("import", image, "", "c7", "uid:7")]
+    assert [one.name for one in heard] == ["made:2", image]
 
 
 @pytest.mark.parametrize(

@@ -68,12 +68,12 @@ async def test_what_was_not_told_is_told_by_the_next_life_and_not_again(
     await load(killed.store, archive, by=Cause("c7", "uid:7"))
     for _ in range(3):
         Life(tmp_path, server, tasks).start()
-        await until(lambda: len(told(server)) >= 2)
+        await until(lambda: told(server))
     last = Life(tmp_path, server, tasks)
     last.start()
     await last.store.tag("a:1", "a:3")
-    await until(lambda: len(told(server)) >= 3)
-    assert told(server) == ["image.load", "image.load", "image.tag"]
+    await until(lambda: len(told(server)) >= 2)
+    assert told(server) == ["image.load", "image.tag"]
     headers = server.streams["SEAWAY_EVENTS"].messages[0].headers
     assert (headers["ce-cause"], headers["ce-actor"]) == ("c7", "uid:7")
 
@@ -97,8 +97,8 @@ async def test_a_command_that_is_asked_again_after_a_kill_is_done_and_told_once(
     assert await third.store.remove("b:1", by=Cause("c2")) == done
     assert [item.untagged for item in done.items] == ["b:1"]
     assert "docker.io/library/b:1" in third.store.table.tags, "another command's name"
-    await until(lambda: len(told(server)) >= 5)
-    assert told(server) == ["image.load", "image.load", "image.tag", "image.untag", "image.tag"]
+    await until(lambda: len(told(server)) >= 4)
+    assert told(server) == ["image.load", "image.tag", "image.untag", "image.tag"]
 
 
 async def test_what_was_told_is_not_told_by_the_next_life(
@@ -107,13 +107,13 @@ async def test_what_was_told_is_not_told_by_the_next_life(
     first = Life(tmp_path, server, tasks)
     first.start()
     await load(first.store, archive)
-    await until(lambda: len(told(server)) == 2)
+    await until(lambda: told(server))
     await until(lambda: first.db.execute("SELECT count(*) FROM outbox").fetchone() == (0,))
     second = Life(tmp_path, server, tasks)
     second.start()
     assert second.db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
     ids = [message.headers[MSG_ID] for message in server.streams["SEAWAY_EVENTS"].messages]
-    assert len(set(ids)) == 2 == len(ids)
+    assert len(ids) == 1
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ async def test_a_full_disk_keeps_events_in_memory(
     life.start()
     life.db.execute("CREATE TEMP TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'full'); END")
     await load(life.store, archive)
-    await until(lambda: len(told(server)) == 2)
+    await until(lambda: told(server))
     with pytest.raises(sqlite3.Error):
         life.db.execute("INSERT INTO outbox (key, subject, headers, body) VALUES ('', '', '', '')")
 
@@ -201,4 +201,4 @@ async def test_a_change_whose_caller_has_gone_is_whole(
     again = ImageStore(store.blobs.root)
     again.open()
     assert again.table == store.table and "docker.io/library/a:3" in store.table.tags
-    assert [one.action for one in heard] == ["load", "load", "tag"]
+    assert [one.action for one in heard] == ["load", "tag"]

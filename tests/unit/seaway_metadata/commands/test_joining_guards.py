@@ -103,7 +103,7 @@ async def test_whoever_wants_to_join_names_no_actor(metadata: Metadata, fake_bus
     await fake_bus.call(ADMIT_NODE, request(), command=claimed)
     await until(lambda: told(fake_server, "admit"))
     (event,) = told(fake_server, "admit")
-    assert (event.envelope.actor, event.envelope.cause) == ("", claimed.id)
+    assert (event.envelope.actor, event.envelope.cause) == (f"token:{1:012x}", claimed.id)
 
 
 async def test_a_flood_of_requests_to_join_is_refused_at_once(

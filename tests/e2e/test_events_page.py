@@ -1,0 +1,53 @@
+"""Each example of docs/events.md runs as it stands there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from e2e_rig.docker_cli import DockerCli
+from e2e_rig.seaway import Seaway
+
+pytestmark = [pytest.mark.root, pytest.mark.seaway_only]
+PAGE: Final = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+EXAMPLES: Final = re.findall(r"^```(python|sh)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SAYS: Final = (
+    ("ended with 5",),
+    ("io.seaway.v1.node.join", "node:n1"),
+    ("ended with 5",),
+    ('"seq":',),
+    ("status", "attributes"),
+)
+"""Words of what each prints, in the order of the page."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ended(docker_cli: DockerCli) -> None:
+    """Something has happened that they can show."""
+    docker_cli.try_("run", "--rm", "busybox", "sh", "-c", "exit 5")
+
+
+def test_the_page_has_as_many() -> None:
+    assert len(EXAMPLES) == len(SAYS)
+
+
+@pytest.mark.parametrize("number", range(len(SAYS)))
+def test_it_runs(engine: Seaway, tmp_path: Path, number: int) -> None:
+    language, text = EXAMPLES[number]
+    secret = tmp_path / "password"
+    secret.write_text(engine.secret("cli"))
+    where = {
+        "NATS_URL": engine.nats_url,
+        "NATS_PASSWORD_FILE": str(secret),
+        "DOCKER_SOCKET": str(engine.socket),
+    }
+    command = [sys.executable, "-c", text] if language == "python" else ["sh", "-eu", "-c", text]
+    done = subprocess.run(
+        command, env=os.environ | where, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for words in SAYS[number]:
+        assert words in done.stdout, done.stdout
