@@ -47,6 +47,8 @@ class SuiteOptions:
     listen: Listen = field(default_factory=Listen)
     lent: tuple[Listener, ...] = ()
     metrics_token_file: Path | None = None
+    log_level: str = "info"
+    otlp_endpoint: str = ""
     own_nats: bool = False
 
 
@@ -54,6 +56,7 @@ def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
     """The settings of one service, by field name."""
     layout = options.layout
     values: dict[str, Any] = {"root": layout.root, "run": layout.run, "nats": options.nats, "node": options.node}
+    values |= {"log_level": options.log_level, "otlp_endpoint": options.otlp_endpoint}
     if options.metrics_token_file is not None:
         values["metrics_token_file"] = options.metrics_token_file
     if options.listen.ca:

@@ -48,6 +48,8 @@ class UpOptions:
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
     metrics_token_file: Path | None = None
+    log_level: str = "info"
+    otlp_endpoint: str = ""
 
     @property
     def layout(self) -> Layout:
@@ -115,6 +117,8 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             listen=options.bus,
             lent=listeners,
             metrics_token_file=options.metrics_token_file,
+            log_level=options.log_level,
+            otlp_endpoint=options.otlp_endpoint,
             own_nats=prepared.nats is not None,
         )
     )

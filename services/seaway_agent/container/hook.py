@@ -18,6 +18,7 @@ from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.run import ContainerRun
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import SeawayError, internal
+from seaway_kit import tracing
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
@@ -87,13 +88,15 @@ class RunHooks:
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
         self._hooks = tuple(hooks)
+        self._names = [f"prepare {type(hook).__name__.removesuffix('Hook').lower()}" for hook in hooks]
 
     async def prepare(self, request: RunRequest) -> Contribution:
         """The sum of all contributions. Raises what a hook raises, with nothing left."""
         parts = Contribution()
         for number, hook in enumerate(self._hooks):
             try:
-                parts += await hook.prepare(request, parts)
+                with tracing.span(self._names[number]):
+                    parts += await hook.prepare(request, parts)
             except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
                 if errors := await self._undone(self._hooks[: number + 1], request.spec.id):
                     log.error("container %s: %s", request.spec.id[:12], "; ".join(errors))
