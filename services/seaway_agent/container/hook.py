@@ -9,6 +9,7 @@ kernel: the same one serves a launch that failed, a teardown, and recovery, wher
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -88,14 +89,15 @@ class RunHooks:
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
         self._hooks = tuple(hooks)
-        self._names = [f"prepare {type(hook).__name__.removesuffix('Hook').lower()}" for hook in hooks]
+        self._steps = [f"prepare {_words(type(hook).__name__.removesuffix('Hook'))}" for hook in hooks]
+        """What each is called in traces."""
 
     async def prepare(self, request: RunRequest) -> Contribution:
         """The sum of all contributions. Raises what a hook raises, with nothing left."""
         parts = Contribution()
         for number, hook in enumerate(self._hooks):
             try:
-                with tracing.span(self._names[number]):
+                with tracing.span(self._steps[number]):
                     parts += await hook.prepare(request, parts)
             except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
                 if errors := await self._undone(self._hooks[: number + 1], request.spec.id):
@@ -124,3 +126,8 @@ class RunHooks:
                     log.exception("%s can't be undone", type(hook).__name__)
                 errors.append(f"{type(hook).__name__}: {error}")
         return errors
+
+
+def _words(name: str) -> str:
+    """`mounted volumes` for `MountedVolumes`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -115,6 +116,8 @@ def test_a_collector_that_does_not_answer_holds_up_nobody() -> None:
                 pass
         export.close()
         assert not collector.answering.is_set() and not collector.spans
+        collector.answering.set()
+        wait(lambda: not any(one.name.startswith("OtelBatch") for one in threading.enumerate()), "the thread's end")
 
 
 def test_a_batch_that_is_refused_is_given_up() -> None:
