@@ -120,3 +120,23 @@ def test_nothing_waits_for_a_collector_that_does_not_answer(docker: DockerCli, c
     collector.answering.set()
     for trace in traces:
         assert {span.service for span in whole(collector, trace)} == SERVICES
+
+
+def test_compose_brings_its_own_trace(docker: DockerCli, collector: Collector, tmp_path: Path) -> None:
+    """It traces each of its commands where the variable is set, whether its collector is there or not."""
+    (tmp_path / "compose.yml").write_text("services: {a: {image: busybox, command: echo hello}}")
+    compose = ("compose", "-f", str(tmp_path / "compose.yml"), "-p", "traced")
+    docker(*compose, "up", "-d", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    docker(*compose, "down")
+
+    def made() -> list[CollectedSpan]:
+        spans = [span for span in collector.spans if span.name == "POST /containers/create"]
+        return [span for span in spans if str(span.attributes["user_agent.original"]).startswith("compose/")]
+
+    eventually(lambda: len(made()) == 1, "the span of the container's create", 30)
+    (create,) = made()
+    assert create.parent
+    eventually(lambda: "launch" in {span.name for span in collector.of(create.trace_id)}, "the launch", 30)
+    assert {"POST /networks/create", "POST /containers/{name}/start"} <= {
+        span.name for span in collector.of(create.trace_id)
+    }
