@@ -136,7 +136,7 @@ class RecordedSpan(Span):
         if log.isEnabledFor(logging.DEBUG):
             self._log()
         self.ended = True
-        if self._token is not None:
+        if self._token is not None and kind is not GeneratorExit:  # a coroutine may be closed in another context
             _current.reset(self._token)
 
     def set(self, name: str, value: str | int) -> None:
@@ -158,10 +158,10 @@ class RecordedSpan(Span):
 
 
 def _is_failure(error: BaseException) -> bool:
-    """Not if the client has gone, or if all is as it was asked for already (304)."""
+    """Not if the work was given up, or if all is as it was asked for already (304)."""
     if isinstance(error, SeawayError):
         return error.status >= _FAILURES
-    return not isinstance(error, asyncio.CancelledError)
+    return not isinstance(error, asyncio.CancelledError | GeneratorExit)
 
 
 class LogTracer:

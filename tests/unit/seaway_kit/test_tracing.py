@@ -1,10 +1,12 @@
 """Spans and their ids, without OpenTelemetry."""
 
 import asyncio
+import contextvars
 import json
 import logging
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 
 import pytest
@@ -110,6 +112,23 @@ async def test_what_outlives_a_span_begins_its_own_trace() -> None:
     ended.set()
     await task
     assert found == [asking, None]
+
+
+@pytest.mark.usefixtures("on")
+def test_work_that_is_closed_from_elsewhere(said: pytest.LogCaptureFixture) -> None:
+    @types.coroutine
+    def never() -> Iterator[None]:
+        yield
+
+    async def work() -> None:
+        with tracing.span("work"):
+            await never()
+
+    begun = work()
+    contextvars.copy_context().run(begun.send, None)
+    begun.close()
+    assert tracing.current() is None
+    assert "failed" not in said.text
 
 
 @pytest.mark.usefixtures("on")
