@@ -14,7 +14,7 @@ from typing import Final, Generic
 
 from pydantic import ValidationError
 
-from seaway_bus import deadlines, metrics, micro
+from seaway_bus import deadlines, metrics, micro, spans
 from seaway_bus.deadlines import DEADLINE
 from seaway_bus.down_nodes import DownNodes
 from seaway_bus.local_connections import LocalListener
@@ -38,7 +38,9 @@ from seaway_contracts.catalogue import BUCKETS, EVENT_STREAM, REPLY_UNDER
 from seaway_contracts.channels import CallChannel, M, MessageChannel, Q, R, Repeat
 from seaway_contracts.errors import Code, ErrorBody, SeawayError, unavailable
 from seaway_contracts.lifecycle import MSG_ID
+from seaway_kit import tracing
 from seaway_kit.tasks import Tasks
+from seaway_kit.tracing import Span
 
 log = logging.getLogger(__name__)
 
@@ -209,25 +211,28 @@ class Bus:
     ) -> bytes:
         """As `call`, but return the reply's JSON."""
         limit = channel.timeout_s if timeout_s is None else timeout_s
-        headers = _headers(command or Command.new(), limit)
+        command = command or Command.new()
         data, subject = channel.encode(request), channel.subject(node)
         to = node if node is not None and channel.to_node else ""
-        asking = Asking(self.transport, subject, data, headers, channel.repeat, self._patience_s, to)
-        started = time.perf_counter()
-        try:
-            async with self.down_nodes.call(to) if to else contextlib.nullcontext():
-                reply = await asking.answer(limit + _GRACE_S)
-        except TransportError as error:
-            raise _unreachable(channel, to, error) from error
-        finally:
-            metrics.labelled(metrics.CALL_SECONDS, channel.service, channel.name).observe(time.perf_counter() - started)
-        try:
-            _raise_remote(reply)
-        except SeawayError as error:
-            if error.code is not Code.STALE or time.perf_counter() - started < limit:
-                raise  # refused too early: the machines' clocks differ
-            raise _unreachable(channel, to, RequestTimeout("refused, as it came late")) from error
-        return reply.data
+        with spans.calling(channel, to, command.id) as span:
+            headers = _headers(command, limit, span)
+            asking = Asking(self.transport, subject, data, headers, channel.repeat, self._patience_s, to)
+            started = time.perf_counter()
+            try:
+                async with self.down_nodes.call(to) if to else contextlib.nullcontext():
+                    reply = await asking.answer(limit + _GRACE_S)
+            except TransportError as error:
+                raise _unreachable(channel, to, error) from error
+            finally:
+                took = time.perf_counter() - started
+                metrics.labelled(metrics.CALL_SECONDS, channel.service, channel.name).observe(took)
+            try:
+                _raise_remote(reply)
+            except SeawayError as error:
+                if error.code is not Code.STALE or time.perf_counter() - started < limit:
+                    raise  # refused too early: the machines' clocks differ
+                raise _unreachable(channel, to, RequestTimeout("refused, as it came late")) from error
+            return reply.data
 
     async def serve(self, channel: CallChannel[Q, R], handler: Handler[Q, R], *, node: str | None = None) -> None:
         """Answer requests: each goes to one copy of a service, or to the agent of its `node`.
@@ -280,30 +285,33 @@ class Bus:
     async def _answer(
         self, channel: CallChannel[Q, R], handler: Handler[Q, R], endpoint: Endpoint, message: Message
     ) -> None:
-        started = time.perf_counter()
-        code = "ok"
-        metrics.IN_HAND.inc()
-        try:
-            command = _command(channel, message)
-            if deadlines.passed(message.headers, command.deadline_ns):
-                raise SeawayError(Code.STALE, f"{channel.name} came after its dead-line and was not carried out")
-            data = await self._outcome(channel, handler, message, command)
-            for request in (message, *self._outcomes.joined(message.subject, command.id)):
-                await self._reply(request, data)
-        except SeawayError as error:
-            code = error.code.value
-            await self._refuse_all(message, error)
-        except Exception as error:
-            refusal = self._unexpected(channel, error)
-            code = refusal.code.value
-            if channel.repeat is not Repeat.UNANSWERED or not self._stopping:
-                await self._refuse_all(message, refusal)
-        finally:
-            took = time.perf_counter() - started
-            metrics.IN_HAND.dec()
-            endpoint.count(took, "" if code == "ok" else code)
-            metrics.labelled(metrics.SERVED_SECONDS, channel.name).observe(took)
-            metrics.labelled(metrics.SERVED, channel.name, code).inc()
+        command = _command(channel, message)
+        with spans.answering(channel, message, command.id, command.actor) as span:
+            started = time.perf_counter()
+            code = "ok"
+            metrics.IN_HAND.inc()
+            try:
+                if deadlines.passed(message.headers, command.deadline_ns):
+                    raise SeawayError(Code.STALE, f"{channel.name} came after its dead-line and was not carried out")
+                data = await self._outcome(channel, handler, message, command)
+                for request in (message, *self._outcomes.joined(message.subject, command.id)):
+                    await self._reply(request, data)
+            except SeawayError as error:
+                code = error.code.value
+                spans.refused(span, error)
+                await self._refuse_all(message, error)
+            except Exception as error:
+                refusal = self._unexpected(channel, error)
+                code = refusal.code.value
+                spans.refused(span, refusal)
+                if channel.repeat is not Repeat.UNANSWERED or not self._stopping:
+                    await self._refuse_all(message, refusal)
+            finally:
+                took = time.perf_counter() - started
+                metrics.IN_HAND.dec()
+                endpoint.count(took, "" if code == "ok" else code)
+                metrics.labelled(metrics.SERVED_SECONDS, channel.name).observe(took)
+                metrics.labelled(metrics.SERVED, channel.name, code).inc()
 
     def _unexpected(self, channel: CallChannel[Q, R], error: Exception) -> SeawayError:
         """The error to answer with. While the process stops, any failure may come from that."""
@@ -379,8 +387,10 @@ class Bus:
 _GRACE_S: Final = 0.5
 
 
-def _headers(command: Command, limit_s: float) -> dict[str, str]:
+def _headers(command: Command, limit_s: float, span: Span) -> dict[str, str]:
     headers = {COMMAND: command.id, ACTOR: command.actor}
+    if span.header:
+        headers[tracing.HEADER] = span.header
     if command.deadline_ns:
         return headers | {DEADLINE: str(command.deadline_ns)}
     return headers | deadlines.headers(limit_s)

@@ -38,6 +38,7 @@ _COMMAND_HEADERS: Final = {
     "Seaway-Command": "The command's id; a repeat has the same and is carried out once.",
     "Seaway-Deadline": "Unix nanoseconds after which it is not carried out any more.",
     "Seaway-Actor": "Who asks.",
+    "traceparent": "The caller's span (W3C Trace Context), where the caller is traced.",
 }
 _ERROR_HEADERS: Final = {
     "Nats-Service-Error": "The error's code.",

@@ -25,7 +25,7 @@ from seaway_contracts.catalogue import READ_METRICS
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.metrics import MetricsText
 from seaway_contracts.version import VERSION
-from seaway_kit import logs, memory, metrics
+from seaway_kit import logs, memory, metrics, trace_export
 from seaway_kit.addresses import nats_endpoints
 from seaway_kit.health import Health
 from seaway_kit.metrics import Metrics
@@ -70,8 +70,12 @@ def run_service(name: str, settings: ServiceSettings, build: Build, *, without_b
     """
     logs.configure(name, level=settings.log_level, form=settings.log_format)
     memory.one_arena()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Shell(name, settings, build, without_bus).live())
+    end_traces = trace_export.begin(name, settings)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_Shell(name, settings, build, without_bus).live())
+    finally:
+        end_traces()
 
 
 class _Shell:

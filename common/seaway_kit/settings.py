@@ -12,6 +12,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -66,7 +67,10 @@ class ServiceSettings(BaseModel):
     metrics_public: bool = Field(False, description="let everybody who reaches that address read /metrics")
     metrics_max_series: int = Field(100_000, gt=0, description="how many series /metrics has at most")
     log_level: LogLevel = Field("info", description="debug, info, warning or error")
-    log_format: LogFormat = Field("text", description="text or json")
+    log_format: LogFormat = Field("auto", description="text, json, or auto: text on a terminal, else json")
+    otlp_endpoint: str = Field(
+        "", description="URL of an OpenTelemetry collector (OTLP over HTTP), such as http://127.0.0.1:4318, for traces"
+    )
 
     @field_validator("node")
     @classmethod
@@ -84,6 +88,14 @@ class ServiceSettings(BaseModel):
     def _metrics_is_address(cls, value: str) -> str:
         if value:
             split_ports(value)
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _otlp_endpoint_is_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("it must be a URL such as http://127.0.0.1:4318")
         return value
 
     @model_validator(mode="after")

@@ -81,6 +81,10 @@ def up(
     metrics_token_file: Annotated[
         Path | None, typer.Option(help="file with the token that /metrics asks its readers for")
     ] = None,
+    log_level: Annotated[str, typer.Option(help="of all services: debug, info, warning or error")] = "info",
+    otlp_endpoint: Annotated[
+        str, typer.Option(help="URL of an OpenTelemetry collector (OTLP over HTTP), for traces [off]")
+    ] = "",
     detach: Annotated[bool, typer.Option("--detach", "-d", help="return when all is ready")] = False,
 ) -> None:
     """Start a suite on this machine: NATS and one process per service, watched and restarted."""
@@ -102,6 +106,8 @@ def up(
         listen=listen,
         metrics_port=metrics_port,
         metrics_token_file=metrics_token_file.absolute() if metrics_token_file else None,
+        log_level=log_level,
+        otlp_endpoint=otlp_endpoint,
     )
     raise typer.Exit(start.detached(options) if detach else start.foreground(options))
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable
 
 from seaway_cli.layout import RUN, Layout
+from seaway_kit.logs import as_text
 
 
 def summary(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = "") -> str:
@@ -28,5 +29,5 @@ def failure(layout: Layout, services: Iterable[str], reason: str, lines: int = 1
         with contextlib.suppress(OSError):
             tail = path.read_text(errors="replace").splitlines()[-lines:]
             parts.append(f"The last lines of {path}:")
-            parts += [f"  {line}" for line in tail]
+            parts += [f"  {line}" for entry in tail for line in as_text(entry).splitlines()]
     return "\n".join(parts)

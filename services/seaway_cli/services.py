@@ -50,6 +50,8 @@ class SuiteOptions:
     lent: tuple[Listener, ...] = ()
     metrics_port: int = 0
     metrics_token_file: Path | None = None
+    log_level: str = "info"
+    otlp_endpoint: str = ""
     own_nats: bool = False
 
 
@@ -58,6 +60,7 @@ def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
     layout = options.layout
     values: dict[str, Any] = {"root": layout.root, "run": layout.run, "nats": options.nats, "node": options.node}
     values["metrics"] = metrics_address(service, options.metrics_port)
+    values |= {"log_level": options.log_level, "otlp_endpoint": options.otlp_endpoint}
     if options.metrics_token_file is not None:
         values["metrics_token_file"] = options.metrics_token_file
     if options.listen.ca:

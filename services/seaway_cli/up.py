@@ -51,6 +51,8 @@ class UpOptions:
     listen: str = LOOPBACK
     metrics_port: int = 0
     metrics_token_file: Path | None = None
+    log_level: str = "info"
+    otlp_endpoint: str = ""
 
     @property
     def layout(self) -> Layout:
@@ -119,6 +121,8 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             lent=listeners,
             metrics_port=options.metrics_port,
             metrics_token_file=options.metrics_token_file,
+            log_level=options.log_level,
+            otlp_endpoint=options.otlp_endpoint,
             own_nats=prepared.nats is not None,
         )
     )

@@ -21,6 +21,7 @@ from e2e_rig.api import filters
 from e2e_rig.waits import eventually
 
 from seaway_kit.failpoints import Failpoint
+from seaway_kit.logs import as_text
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
 _MOST_WAIT_S = 20.0
@@ -52,7 +53,7 @@ def _states(suite: ChaosSuite) -> dict[str, str]:
     """What metadata has said of the nodes last."""
     found = {}
     for line in (suite.run / "log" / "metadata.log").read_text().splitlines():
-        name, _, rest = line.partition(" node ")[2].partition(": ")
+        name, _, rest = as_text(line).partition(" node ")[2].partition(": ")
         if rest.startswith(("join", "up", "down")):
             found[name] = rest.split()[0]
     return found

@@ -18,6 +18,7 @@ from seaway_contracts import catalogue
 from seaway_contracts.commands import ContainerId, CreateContainer, CreateRejected, StatusReply
 from seaway_contracts.containers import ContainerStatus
 from seaway_contracts.errors import conflict
+from seaway_kit import tracing
 
 _REPEATED_S: Final = 20.0
 """After so long nobody repeats a command any more that an agent before this one was killed over."""
@@ -88,6 +89,9 @@ class CreateCommand:
         self._attach_lock.warm()  # as most are started at once
         spec = self._checks.completed(asked.spec)
         with self._layers.using(spec.image.layers):
-            lowers = tuple(await self._layers.ensure(spec.image.layers, self._blobs.fetch))
+            with tracing.span("ensure layers"):
+                lowers = tuple(await self._layers.ensure(spec.image.layers, self._blobs.fetch))
             check_workdir(spec.command.workdir, lowers)
-            return await self._maker.make(asked.model_copy(update={"spec": spec}), lowers, command)
+            with tracing.span("make container") as span:
+                span.set("container.id", spec.id)
+                return await self._maker.make(asked.model_copy(update={"spec": spec}), lowers, command)

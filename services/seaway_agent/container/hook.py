@@ -9,6 +9,7 @@ kernel: the same one serves a launch that failed, a teardown, and recovery, wher
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -18,6 +19,7 @@ from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.run import ContainerRun
 from seaway_contracts.containers import ContainerRecord, ContainerSpec
 from seaway_contracts.errors import SeawayError, internal
+from seaway_kit import tracing
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
@@ -87,13 +89,16 @@ class RunHooks:
 
     def __init__(self, hooks: Sequence[Hook]) -> None:
         self._hooks = tuple(hooks)
+        self._steps = [f"prepare {_words(type(hook).__name__.removesuffix('Hook'))}" for hook in hooks]
+        """What each is called in traces."""
 
     async def prepare(self, request: RunRequest) -> Contribution:
         """The sum of all contributions. Raises what a hook raises, with nothing left."""
         parts = Contribution()
         for number, hook in enumerate(self._hooks):
             try:
-                parts += await hook.prepare(request, parts)
+                with tracing.span(self._steps[number]):
+                    parts += await hook.prepare(request, parts)
             except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
                 if errors := await self._undone(self._hooks[: number + 1], request.spec.id):
                     log.error("container %s: %s", request.spec.id[:12], "; ".join(errors))
@@ -121,3 +126,8 @@ class RunHooks:
                     log.exception("%s can't be undone", type(hook).__name__)
                 errors.append(f"{type(hook).__name__}: {error}")
         return errors
+
+
+def _words(name: str) -> str:
+    """`mounted volumes` for `MountedVolumes`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()

@@ -16,6 +16,7 @@ from seaway_agent.streams.console import Console
 from seaway_agent.streams.container_log import ContainerLog
 from seaway_agent.streams.stdio import all_accepted
 from seaway_contracts.containers import ContainerSpec
+from seaway_kit import tracing
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,10 @@ class Launching:
         if order.restarters:
             reach(Failpoint.RESTART_LAUNCHING)
         try:
-            parts = await self._hooks.prepare(RunRequest(spec, lowers))
-            return await self._run(spec, order, parts, timer)
+            with tracing.span("launch") as span:
+                span.set("container.id", spec.id)
+                parts = await self._hooks.prepare(RunRequest(spec, lowers))
+                return await self._run(spec, order, parts, timer)
         except Exception:  # cancelled only when the agent ends: its successor undoes what was begun
             timer.failed()
             raise
@@ -58,7 +61,8 @@ class Launching:
 
     async def _run(self, spec: ContainerSpec, order: Launch, parts: Contribution, timer: LaunchTimer) -> Launched:
         try:
-            run = await self._runtime.create(RunPlan(spec, order, parts))
+            with tracing.span("runtime create"):
+                run = await self._runtime.create(RunPlan(spec, order, parts))
         except Exception:
             await _tried(spec.id, partial(self._hooks.undo, spec.id))
             reach(Failpoint.START_DISCONNECTED)
@@ -69,7 +73,8 @@ class Launching:
             self._connect_console(spec)
             await self._prepare_fallback(order)
             self._log.begin()
-            await self._runtime.start()
+            with tracing.span("runtime start"):
+                await self._runtime.start()
             reach(Failpoint.START_RUNNING)
             timer.lap("start")
         except Exception:

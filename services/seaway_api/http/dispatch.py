@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar, cast
 from aiohttp import web
 from prometheus_client import Counter, Histogram
 
-from seaway_api.http import errors, replies
+from seaway_api.http import errors, replies, spans
 from seaway_api.http.connection import Connection
 from seaway_api.http.errors import ApiError
 from seaway_api.http.origin import check_origin
@@ -19,6 +19,7 @@ from seaway_api.translate.version import API_VERSION, MIN_API_VERSION, ApiVersio
 from seaway_bus.metrics import labelled
 from seaway_contracts.errors import unavailable
 from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
+from seaway_kit import tracing
 
 log = logging.getLogger(__name__)
 C = TypeVar("C")
@@ -61,6 +62,12 @@ class Dispatcher(Generic[C]):
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; never raises but for a lost connection."""
+        if not tracing.on():
+            return await self._answer(request)
+        with spans.request(request):
+            return await self._answer(request)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
         IN_HAND.inc()
         connection = cast(Connection, request.protocol)
@@ -137,3 +144,5 @@ def _count(method: str, route: Route[Handler[C]] | None, status: int, took: floa
     labelled(REQUESTS, word, template, str(status)).inc()
     if route is not None and not route.waits:
         labelled(SECONDS, word, template).observe(took)
+    if tracing.on():
+        spans.answered(word, template, status)

@@ -36,7 +36,7 @@ class Service:
             stderr=subprocess.PIPE,
             text=True,
             pass_fds=[theirs],
-            env=os.environ | {"SEAWAY_READY_FD": str(theirs)} | env,
+            env=os.environ | {"SEAWAY_READY_FD": str(theirs), "SEAWAY_LOG_FORMAT": "text"} | env,
         )
         os.close(theirs)
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from seaway_cli.errors import describe
@@ -25,6 +26,19 @@ def test_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
         f"The last lines of {tmp_path}/log/api.log:",
         "  line 18",
         "  line 19",
+    ]
+
+
+def test_failure_shows_json_logs_as_text(tmp_path: Path) -> None:
+    layout = Layout(tmp_path, tmp_path)
+    layout.logs.mkdir()
+    fields = {"time": "2026-01-01T00:00:00.123Z", "level": "critical", "service": "api", "message": "api can't run"}
+    layout.log("api").write_text(json.dumps(fields | {"error": "Traceback\nOSError: odd"}) + "\n")
+    text = failure(layout, ["api"], "api does not start (exit code 1)")
+    assert text.splitlines()[2:] == [
+        "  2026-01-01T00:00:00.123Z FATAL api: api can't run",
+        "  Traceback",
+        "  OSError: odd",
     ]
 
 

@@ -58,6 +58,12 @@ def test_what_only_one_service_is_told() -> None:
     assert "tls_cert" not in settings_of("api", options())
 
 
+def test_all_services_log_and_trace_alike() -> None:
+    for service in ORDER:
+        told = settings_of(service, options(log_level="debug", otlp_endpoint="http://c:4318"))
+        assert (told["log_level"], told["otlp_endpoint"]) == ("debug", "http://c:4318")
+
+
 def test_metadata_keeps_the_keys_of_nodes_for_the_suites_own_server() -> None:
     told = settings_of("metadata", options(own_nats=True))
     assert (told["node_keys"], told["supervisor"]) == (Path("/r/node_keys.json"), Path("/u/control.sock"))

@@ -1,10 +1,12 @@
 import json
 import logging
+import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from seaway_kit.logs import JsonFormatter, TextFormatter, configure
+from seaway_kit.logs import JsonFormatter, LogFormat, TextFormatter, as_text, configure
 
 
 def record(message: str, *args: object, level: int = logging.INFO, error: bool = False) -> logging.LogRecord:
@@ -48,17 +50,46 @@ def test_json_line() -> None:
     }
 
 
-def test_configure_writes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def own_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    try:
-        configure("image", level="warning")
-        logging.getLogger("x").info("unheard")
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_configure_writes_json_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("image", level="warning")
+    logging.getLogger("x").info("unheard")
+    logging.getLogger("x").warning("heard")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "heard"
+
+
+@pytest.mark.usefixtures("own_logging")
+@pytest.mark.parametrize(("form", "begin"), [("auto", "2"), ("text", "2"), ("json", "{")])
+def test_on_a_terminal_logs_are_text(monkeypatch: pytest.MonkeyPatch, form: LogFormat, begin: str) -> None:
+    ours, theirs = os.openpty()
+    with open(theirs, "w") as terminal, open(ours, "rb", buffering=0) as reader:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        configure("image", form=form)
         logging.getLogger("x").warning("heard")
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        logging.captureWarnings(False)
-    text = capsys.readouterr().err
-    assert text.endswith("image: heard\n")
-    assert text.count("\n") == 1
+        line = reader.read(1000).decode()
+    assert line.startswith(begin) and "heard" in line
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING, logging.CRITICAL])
+def test_json_as_text(level: int) -> None:
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        made = record("failed:\n%s", "é", level=level, error=True)
+    assert as_text(JsonFormatter("agent").format(made)) == TextFormatter("agent").format(made)
+
+
+@pytest.mark.parametrize("line", ["", "x", "[1]", "{}", '{"level": 1}', '{"level": "odd", "message": "m"}', "1"])
+def test_what_is_no_json_log_line_stays(line: str) -> None:
+    assert as_text(line) == line

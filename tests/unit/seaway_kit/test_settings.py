@@ -49,7 +49,7 @@ def test_flags_environment_file_default_in_that_order(tmp_path: Path) -> None:
     assert settings.log_level == "debug"
     assert settings.node == "section"
     assert settings.patience == 7
-    assert settings.log_format == "text"
+    assert settings.log_format == "auto"
 
 
 def test_repeated_flags_and_lists() -> None:

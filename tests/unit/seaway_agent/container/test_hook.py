@@ -12,7 +12,9 @@ from seaway_agent.runtime.contribution import Contribution
 from seaway_agent.runtime.run import ContainerRun
 from seaway_contracts.containers import Mount
 from seaway_contracts.errors import SeawayError, internal
+from seaway_kit import tracing
 from seaway_testing import builders
+from seaway_testing.collector import INTERNAL, traced
 
 ID = builders.container_id(1)
 
@@ -49,6 +51,15 @@ async def test_each_sees_what_those_before_it_have_contributed() -> None:
     parts = await RunHooks(hooks).prepare(request())
     assert parts == Contribution(env=("a", "b", "c"))
     assert [hook.seen for hook in hooks] == [(), ("a",), ("a", "b")]
+
+
+async def test_each_is_a_step_of_the_trace() -> None:
+    calls: list[str] = []
+    with traced() as collector, tracing.span("launch"):
+        await RunHooks([Recording("a", calls), Planning(())]).prepare(request())
+    launch = collector.one("launch", INTERNAL)
+    steps = [(span.name, span.parent) for span in collector.spans if span is not launch]
+    assert steps == [("prepare recording", launch.span_id), ("prepare planning", launch.span_id)]
 
 
 async def test_undo_goes_backwards() -> None:
