@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -97,3 +97,17 @@ async def test_loop_lag_is_sampled() -> None:
 def test_promtool_is_content_with_the_process_wide_metrics() -> None:
     checked = subprocess.run(["promtool", "check", "metrics"], input=Metrics().text(), capture_output=True, timeout=30)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_added_texts_follow_the_registry_until_the_end() -> None:
+    registry = CollectorRegistry()
+    own, made = Metrics(registry), Gauge("made", "Texts made.", registry=registry)
+
+    def text() -> str:
+        made.inc()
+        return "# HELP b Bs.\n# TYPE b gauge\nb 1\n"
+
+    own.add_text(text)
+    assert own.text().decode().splitlines()[-4:] == ["made 1.0", "# HELP b Bs.", "# TYPE b gauge", "b 1"]
+    own.close()
+    assert own.text().decode().splitlines()[-1] == "made 1.0"
