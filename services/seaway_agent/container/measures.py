@@ -7,6 +7,7 @@ from typing import Final, Literal
 from prometheus_client import Counter, Histogram
 
 from seaway_agent.core.instructions import Exit
+from seaway_kit.metrics import DOCKERD_BUCKETS
 
 Phase = Literal["create", "start"]
 Outcome = Literal["success", "failure", "signal", "oom", "unknown"]
@@ -23,12 +24,18 @@ EXITS: Final = Counter("seaway_agent_exits", "Containers that ended, by outcome.
 PROBES: Final = Counter("engine_daemon_health_checks", "The total number of health checks.")
 FAILED_PROBES: Final = Counter("engine_daemon_health_checks_failed", "The total number of failed health checks.")
 PROBE_START_SECONDS: Final = Histogram(
-    "engine_daemon_health_check_start_duration_seconds", "The time that it takes to prepare a health check."
+    "engine_daemon_health_check_start_duration_seconds",
+    "The time that it takes to prepare a health check.",
+    buckets=DOCKERD_BUCKETS,
 )
 NETWORK_SECONDS: Final = Histogram(
-    "engine_daemon_network_actions_seconds", "The time that each network action takes.", ("action",)
+    "engine_daemon_network_actions_seconds",
+    "The time that each network action takes.",
+    ("action",),
+    buckets=DOCKERD_BUCKETS,
 )
 ALLOCATE: Final = NETWORK_SECONDS.labels("allocate")
+CONNECT: Final = NETWORK_SECONDS.labels("connect")
 RELEASE: Final = NETWORK_SECONDS.labels("release")
 
 _SIGNALLED: Final = range(129, 193)
