@@ -22,7 +22,9 @@ from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.port import InterfaceCounters
 from seaway_agent.node.health import Health
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
+from seaway_agent.settings import AgentSettings
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, State
+from seaway_kit.settings import load_settings
 from seaway_testing import builders
 from seaway_testing.descriptors import open_descriptors
 
@@ -331,3 +333,22 @@ def test_no_descriptors_left_costs_one_container_not_the_scrape(
 def test_describe_names_what_collect_yields(node: StandInNode, collector: ContainerCollector) -> None:
     node.add(1)
     assert [f.name for f in collector.describe()] == [f.name for f in collector.collect()]
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        ([], ("com.docker.compose.project", "com.docker.compose.service")),
+        (["--metrics-container-labels", "a, b.c", "--metrics-container-labels", "d"], ("a", "b.c", "d")),
+        (["--metrics-container-labels", ""], ()),
+    ],
+)
+def test_listed_labels(words: list[str], labels: tuple[str, ...]) -> None:
+    settings = load_settings(AgentSettings, words, prog="seaway-agent", env={})
+    assert settings.metrics_container_labels == labels
+    assert (
+        load_settings(
+            AgentSettings, [], prog="seaway-agent", env={"SEAWAY_METRICS_CONTAINER_LABELS": ",".join(labels)}
+        ).metrics_container_labels
+        == labels
+    )
