@@ -46,8 +46,7 @@ def _io(name: str, text: str, value: Callable[[BlockIo], int]) -> Family[Reading
 
 def _disk(name: str, text: str, value: Callable[[DiskUse], int]) -> Family[Reading]:
     def values(reading: Reading) -> Iterable[tuple[str, float]]:
-        disk = reading.disk
-        return () if disk is None else ((f'device="{disk.device}"', value(disk)),)
+        return ((f'device="{disk.device}"', value(disk)) for disk in reading.disks)
 
     return Many(f"container_fs_{name}", "gauge", text, values)
 
@@ -290,4 +289,7 @@ SPEC: Final[tuple[Family[Reading], ...]] = (
     ),
     Single("container_last_seen", "gauge", "Unix time of the last sample.", lambda r: r.seen_ns // _SECOND_NS),
 )
-CONTAINER: Final = (*CPU, *MEMORY, *PRESSURE, *NETWORK, *DISK, *PROCESSES, *SPEC)
+HOST: Final = (*CPU, *MEMORY, *PRESSURE, *NETWORK, *DISK)
+"""Families that also the whole host has."""
+OWN: Final = (*PROCESSES, *SPEC)
+"""Families of containers alone."""

@@ -20,8 +20,8 @@ async def test_all_that_run_are_measured_and_one_that_has_gone_stops_nothing(tmp
     (tmp_path / "two").mkdir()
     sizes = LayerSizes(lambda container: tmp_path / container, lambda: ["one", "two"])
     task = asyncio.create_task(sizes.run())
-    await until(lambda: sizes.of("two") is not None)
+    await until(lambda: bool(sizes.of("two")))
     task.cancel()
-    assert sizes.of("one") is None
+    assert sizes.of("one") == ()
     sizes.retain({"one"})
-    assert sizes.of("two") is None
+    assert sizes.of("two") == ()
