@@ -103,7 +103,7 @@ class ContainerCollector(Collector):
         live = self._live()
         self._samplers.retain(live)
         self._sizes.retain(self._inventory.runners)
-        self._host.refresh()
+        await self._refresh_host()
         await self._node.refresh()
         try:
             found = await self._networks.counters()
@@ -128,6 +128,13 @@ class ContainerCollector(Collector):
             return held[1]
         own = {f"container_label_{label_name(key)}": spec.labels.get(key, "") for key in self._labels}
         return labels_text({"id": self._cgroups.path(spec), "image": spec.image.ref, "name": spec.name, **own})
+
+    async def _refresh_host(self) -> None:
+        """In a thread: a file system of a broken disk may take long."""
+        try:
+            await asyncio.to_thread(self._host.refresh)
+        except OSError as error:
+            log.warning("the host's file systems can't be read: %s", error)
 
     def _read_host(self) -> list[tuple[Reading, str]]:
         try:

@@ -26,7 +26,7 @@ _SYS: Final = Path("/sys")
 
 
 class HostReader:
-    """Reads files that are kept open, and what the last `refresh` found of disks. Belongs to one thread."""
+    """Reads files that are kept open, and what the last `refresh` found of disks. `read` belongs to one thread."""
 
     def __init__(self, layout: CgroupLayout, proc: Path = _PROC, sys: Path = _SYS) -> None:
         self._is_v2 = layout.mode is CgroupMode.V2
