@@ -17,7 +17,6 @@ from seaway_metadata import main as metadata
 @contextlib.asynccontextmanager
 async def build_scheduler(context: ServiceContext) -> AsyncIterator[None]:
     context.health.set("tested", True)
-    await context.bus.announce("scheduler", "0")
     yield
 
 
@@ -39,6 +38,7 @@ def load(prepared: up.Prepared, _: tuple[Listener, ...]) -> Iterator[ServiceSpec
         node=prepared.options.node_name,
         passwords=prepared.options.passwords,
         listen=prepared.options.bus,
+        metrics_port=prepared.options.metrics_port,
         own_nats=prepared.nats is not None,
     )
     runs: dict[str, Callable[..., int]] = {"metadata": metadata.run, "scheduler": run_scheduler}
