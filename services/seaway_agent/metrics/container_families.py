@@ -238,7 +238,10 @@ PROCESSES: Final[tuple[Family[Reading], ...]] = (
     Single("container_processes", "gauge", "Processes.", lambda r: len(r.sample.processes)),
     Single("container_threads", "gauge", "Threads of all processes.", lambda r: r.sample.pids_current),
     Single(
-        "container_threads_max", "gauge", "The most threads allowed; 0: any number.", lambda r: r.sample.pids_limit or 0
+        "container_threads_max",
+        "gauge",
+        "The most threads allowed; 0: any number.",
+        lambda r: max(0, r.spec.resources.pids_limit or 0),
     ),
     Single("container_file_descriptors", "gauge", "Open file descriptors of all processes.", lambda r: r.open_files),
     Many("container_ulimits_soft", "gauge", "Soft limits of the first process.", _ulimits),
@@ -261,7 +264,7 @@ SPEC: Final[tuple[Family[Reading], ...]] = (
         "container_spec_memory_limit_bytes",
         "gauge",
         "Memory limit; 0 without one.",
-        lambda r: r.sample.memory_limit or 0,
+        lambda r: max(0, r.spec.resources.memory),
     ),
     Single(
         "container_spec_memory_swap_limit_bytes",

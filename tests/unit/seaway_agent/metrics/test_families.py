@@ -35,7 +35,6 @@ SAMPLE = CgroupSample(
     cpu_burst_ns=125_000_000,
     memory_usage=5000,
     memory_max_usage=6000,
-    memory_limit=64 << 20,
     memory_working_set=4000,
     memory_rss=3000,
     memory_cache=1000,
@@ -49,7 +48,6 @@ SAMPLE = CgroupSample(
     ),
     processes=("11", "12"),
     pids_current=5,
-    pids_limit=100,
     oom_kills=1,
     block_io=(BlockIo(8, 0, read_bytes=10, write_bytes=20, read_ops=1, write_ops=2), BlockIo(7, 1, read_bytes=5)),
     pressure={
@@ -63,7 +61,9 @@ SPEC = builders.spec(
     1,
     name="box",
     created_ns=1_400_000_000_000_000_000,
-    resources=Resources(nano_cpus=500_000_000, memory_swap=128 << 20, memory_reservation=32 << 20),
+    resources=Resources(
+        nano_cpus=500_000_000, memory=64 << 20, memory_swap=128 << 20, memory_reservation=32 << 20, pids_limit=100
+    ),
 )
 STATUS = builders.status(
     State.RUNNING, started_ns=1_500_000_000_000_000_000, pid=11, restart_count=2, health=Health(status="healthy")
