@@ -9,7 +9,7 @@ from typing import Final
 
 from seaway_agent.kernel.cgroup_sample import MemoryDetails
 from seaway_agent.kernel.cgroup_text import BlockIo
-from seaway_agent.metrics.exposition import Family, Kind, Many, Single
+from seaway_agent.metrics.exposition import Family, Kind, Many, Single, escaped
 from seaway_agent.metrics.readings import DiskUse, Reading, cpu_limits
 from seaway_agent.network.port import InterfaceCounters
 
@@ -31,7 +31,7 @@ def _pressure(name: str, text: str, file: str, *, full: bool) -> Family[Reading]
 def _network(name: str, text: str, value: Callable[[InterfaceCounters], int]) -> Family[Reading]:
     def values(reading: Reading) -> Iterator[tuple[str, float]]:
         for interface, counters in reading.interfaces.items():
-            yield f'interface="{interface}"', value(counters)
+            yield f'interface="{escaped(interface)}"', value(counters)
 
     return Many(f"container_network_{name}_total", "counter", text, values)
 
@@ -46,7 +46,7 @@ def _io(name: str, text: str, value: Callable[[BlockIo], int]) -> Family[Reading
 
 def _disk(name: str, text: str, value: Callable[[DiskUse], int]) -> Family[Reading]:
     def values(reading: Reading) -> Iterable[tuple[str, float]]:
-        return ((f'device="{disk.device}"', value(disk)) for disk in reading.disks)
+        return ((f'device="{escaped(disk.device)}"', value(disk)) for disk in reading.disks)
 
     return Many(f"container_fs_{name}", "gauge", text, values)
 

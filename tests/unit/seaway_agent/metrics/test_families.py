@@ -213,6 +213,7 @@ def test_network_counters_carry_their_interface() -> None:
     sent = [of(found, f"container_network_transmit_{name}_total")["eth0"] for name in names]
     assert (received, sent) == ([1, 2, 3, 4], [5, 6, 7, 8])
     assert of(found, "container_network_receive_bytes_total")["eth1"] == 9
+    assert 'interface="a\\"b"' in text_of(reading(interfaces={'a"b': COUNTERS}))
 
 
 def test_disk_counters_carry_the_device_or_its_number_where_the_name_is_not_known() -> None:
