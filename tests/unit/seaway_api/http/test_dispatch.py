@@ -220,11 +220,17 @@ async def test_requests_in_hand_are_shown_by_route(rig: Any) -> None:
     await until(lambda: not value("seaway_api_requests_in_hand", **route))
 
 
-async def test_what_dockerd_times_of_the_host_is_timed(rig: Any) -> None:
-    def timed() -> float:
-        labels = {"function": "system_version"}
-        return REGISTRY.get_sample_value("engine_daemon_host_info_functions_seconds_count", labels) or 0.0
+async def test_what_dockerd_times_is_timed(rig: Any) -> None:
+    def timed(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"engine_daemon_{name}_seconds_count", labels) or 0.0
 
-    before = timed()
+    names = ("host_info_functions", "system_version"), ("image_actions", "delete")
+
+    def counts() -> list[float]:
+        return [timed(name, **{label: word}) for (name, word), label in zip(names, ("function", "action"), strict=True)]
+
+    before = counts()
     assert (await rig.call("GET", "/version")).status == 200
-    assert timed() == before + 1
+    assert counts() == [before[0] + 1, before[1]]
+    assert (await rig.call("DELETE", "/images/busybox")).status == 200
+    assert counts() == [before[0] + 1, before[1] + 1]
