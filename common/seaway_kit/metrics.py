@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # promtool refuses gauges named *_created
 
+DOCKERD_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""The bounds of dockerd's histograms."""
 _LAG_SAMPLE_S: Final = 0.5
 LOOP_LAG: Final = Histogram(
     "seaway_event_loop_lag_seconds",
@@ -42,7 +44,7 @@ Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Metrics:
-    """The metrics registry of a process, and the collectors that its service has added.
+    """The metrics registry of a process, and the collectors and texts that its service has added.
 
     `pages`: what the service serves beside /metrics, by path (and all below it), to the same readers.
     """
@@ -50,24 +52,33 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry = REGISTRY, max_series: int = sys.maxsize) -> None:
         self.registry = registry
         self.pages: dict[str, Page] = {}
-        self._capped = CappedSeries(registry, max_series)
         self._added: list[Collector] = []
+        self._texts: list[Callable[[], str]] = []
+        self._capped = CappedSeries(registry, max_series, lambda: "".join(text() for text in self._texts))
 
     def add(self, collector: Collector) -> None:
         """Collect from `collector` at each scrape, until `close`."""
         self.registry.register(collector)
         self._added.append(collector)
 
+    def add_text(self, text: Callable[[], str]) -> None:
+        """Append what `text` returns to each scrape, until `close`: families that no collector has, in text format.
+
+        For very many samples: prometheus_client takes ten times as long for them.
+        """
+        self._texts.append(text)
+
     def text(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4."""
-        return generate_latest(self._capped)
+        return generate_latest(self._capped) + self._capped.text.encode()
 
     async def compressed(self) -> bytes:
         """The same, compressed by gzip."""
         return await asyncio.to_thread(gzip.compress, self.text(), _GZIP_LEVEL, mtime=0)
 
     def close(self) -> None:
-        """Remove the added collectors."""
+        """Remove the added collectors and texts."""
+        self._texts.clear()
         while self._added:
             self.registry.unregister(self._added.pop())
 

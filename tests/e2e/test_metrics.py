@@ -20,6 +20,13 @@ from seaway_testing.ports import free_port
 
 pytestmark = pytest.mark.seaway_only
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+KNOWN_LINTS = {
+    'container_memory_failcnt counter metrics should have "_total" suffix',
+    'container_fs_inodes_total non-counter metrics should not have "_total" suffix',
+    "cadvisor_version_info label names should be written in 'snake_case' not 'camelCase'",
+    'engine_daemon_events_subscribers_total non-counter metrics should not have "_total" suffix',
+}
+"""What promtool says of names that are cAdvisor's and dockerd's."""
 CONTAINER_METRICS = {
     "container_cpu_usage_seconds_total",
     "container_cpu_cfs_throttled_periods_total",
@@ -82,7 +89,7 @@ def test_promtool_is_content(engine: Seaway, cli: DockerCli, service: str) -> No
     cli("run", "-d", "busybox", "sleep", "60")
     text = fetch(addresses(engine)[service])
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert set((done.stdout + done.stderr).splitlines()) <= KNOWN_LINTS
 
 
 def test_prometheus_sees_services_and_containers(prometheus: str, cli: DockerCli, name: str) -> None:
@@ -100,6 +107,34 @@ def test_prometheus_sees_services_and_containers(prometheus: str, cli: DockerCli
     eventually(lambda: ask(prometheus, busy), "used processor time", 20)
     held_back = f'container_cpu_cfs_throttled_seconds_total{{name="{name}"}} > 0.1'
     eventually(lambda: ask(prometheus, held_back), "time in which it was held back", 20)
+
+
+DASHBOARDS = (
+    'count(container_last_seen{image!=""})',
+    'sum(container_memory_usage_bytes{image!=""})/1024/1024',
+    'sum(rate(container_cpu_user_seconds_total{image!=""}[5m]) * 100)',
+    'irate(container_network_receive_bytes_total{image!=""}[5m])',
+    'irate(container_network_transmit_bytes_total{image!=""}[5m])',
+    'count(rate(container_last_seen{name=~".+"}[5m]))',
+    'sum(rate(container_cpu_usage_seconds_total{name=~".+"}[5m])) by (name) * 100',
+    'sum(container_memory_rss{name=~".+"}) by (name)',
+    'sum(container_memory_cache{name=~".+"}) by (name)',
+    'sum(container_memory_swap{name=~".+"}) by (name)',
+    '(time() - container_start_time_seconds{name=~".+"})/86400',
+    'sum(container_memory_working_set_bytes{id="/"}) / sum(machine_memory_bytes) * 100',
+    'sum(rate(container_cpu_usage_seconds_total{id="/"}[5m])) / sum(machine_cpu_cores) * 100',
+    'label_replace(cadvisor_version_info, "host", "$1", "instance", "(.*)")',
+    'engine_daemon_container_states_containers{state="running"}',
+    "rate(engine_daemon_container_actions_seconds_sum[5m])",
+    "engine_daemon_engine_info",
+)
+"""What dashboards for cAdvisor (Grafana's 193, 179, 893 and 14282 among them) and for dockerd ask for."""
+
+
+def test_queries_of_well_known_dashboards_have_data(prometheus: str, cli: DockerCli, name: str) -> None:
+    cli("run", "-d", "--name", name, "busybox", "sleep", "60")
+    for query in DASHBOARDS:
+        eventually(lambda query=query: ask(prometheus, query), query, 30)
 
 
 def written(engine: Seaway, container: str) -> int:

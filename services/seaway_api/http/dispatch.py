@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Generic, TypeVar, cast
 
 from aiohttp import web
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from seaway_api.http import errors, replies, spans
 from seaway_api.http.connection import Connection
@@ -20,6 +20,7 @@ from seaway_bus.metrics import labelled
 from seaway_contracts.errors import unavailable
 from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
 from seaway_kit import tracing
+from seaway_kit.metrics import DOCKERD_BUCKETS
 
 log = logging.getLogger(__name__)
 C = TypeVar("C")
@@ -32,7 +33,30 @@ SECONDS: Final = Histogram(
     ["method", "route"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
-IN_HAND: Final = Counter("seaway_api_requests_begun_total", "Requests begun.")
+BEGUN: Final = Counter("seaway_api_requests_begun_total", "Requests begun.")
+IN_HAND: Final = Gauge(
+    "seaway_api_requests_in_hand", "Requests that are not answered to their end yet.", ["method", "route"]
+)
+HOST_INFO_SECONDS: Final = Histogram(
+    "engine_daemon_host_info_functions_seconds",
+    "The time that it takes to gather information about the host.",
+    ["function"],
+    buckets=DOCKERD_BUCKETS,
+)
+IMAGE_SECONDS: Final = Histogram(
+    "engine_daemon_image_actions_seconds",
+    "The time that each image action takes.",
+    ["action"],
+    buckets=DOCKERD_BUCKETS,
+)
+AS_DOCKERD: Final = {
+    ("GET", "/info"): (HOST_INFO_SECONDS, "system_info"),
+    ("GET", "/version"): (HOST_INFO_SECONDS, "system_version"),
+    ("DELETE", "/images/{name}"): (IMAGE_SECONDS, "delete"),
+    ("POST", "/images/create"): (IMAGE_SECONDS, "pull"),
+}
+"""Routes → how dockerd times the work for them in its metrics. Imports count as pulls."""
+_BAD: Final = 400
 _PATIENCE_S: Final = 5.0
 _NO_ROUTE: Final = "none"
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
@@ -69,13 +93,14 @@ class Dispatcher(Generic[C]):
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         started = time.perf_counter()
-        IN_HAND.inc()
+        BEGUN.inc()
         connection = cast(Connection, request.protocol)
         route: Route[Handler[C]] | None = None
         try:
             match, version = self._find(request, connection)
             route = match.route
-            response = await self._run(request, self._make_call(request, match.params, version), route, connection)
+            with labelled(IN_HAND, request.method, route.template).track_inprogress():
+                response = await self._run(request, self._make_call(request, match.params, version), route, connection)
         except ConnectionError:
             raise
         except Exception as error:
@@ -146,3 +171,5 @@ def _count(method: str, route: Route[Handler[C]] | None, status: int, took: floa
         labelled(SECONDS, word, template).observe(took)
     if tracing.on():
         spans.answered(word, template, status)
+    if status < _BAD and (timed := AS_DOCKERD.get((method, template))) is not None:
+        labelled(*timed).observe(took)

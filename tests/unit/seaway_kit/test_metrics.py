@@ -148,3 +148,18 @@ async def test_loop_lag_is_sampled() -> None:
 def test_promtool_is_content_with_the_process_wide_metrics() -> None:
     checked = subprocess.run(["promtool", "check", "metrics"], input=Metrics().text(), capture_output=True, timeout=30)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_added_texts_follow_the_registry_until_the_end() -> None:
+    registry = CollectorRegistry()
+    own, made = Metrics(registry), Gauge("made", "Texts made.", registry=registry)
+
+    def text() -> str:
+        made.inc()
+        return "# HELP b Bs.\n# TYPE b gauge\nb 1\n"
+
+    own.add_text(text)
+    shown = own.text().decode()
+    assert shown.endswith("\n# HELP b Bs.\n# TYPE b gauge\nb 1\n") and "\nmade 1.0\n" in shown
+    own.close()
+    assert "# HELP b" not in own.text().decode()
