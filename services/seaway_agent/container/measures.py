@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from prometheus_client import Counter, Histogram
 
@@ -19,6 +19,8 @@ LAUNCH_SECONDS: Final = Histogram(
 )
 LAUNCH_FAILURES: Final = Counter("seaway_agent_launch_failures", "Launches that failed.")
 EXITS: Final = Counter("seaway_agent_exits", "Containers that ended, by outcome.", ("outcome",))
+for _outcome in get_args(Outcome):  # from 0 on: PromQL's `increase` misses the first count of a new series
+    EXITS.labels(_outcome)
 
 _SIGNALLED: Final = range(129, 193)
 
