@@ -71,7 +71,7 @@ def to_json(dashboard: Dashboard) -> str:
 
 
 def _data_source() -> dict[str, Any]:
-    return {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
+    return {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1}
 
 
 def _variable(variable: Variable) -> dict[str, Any]:
