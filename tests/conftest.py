@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from seaway_testing.nats_server import NatsServer
 settings.register_profile("seaway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("seaway")
 
+
+# Suites and services that tests start take any free ports, so that they run side by side.
+os.environ["SEAWAY_METRICS_PORT"] = "0"
+os.environ["SEAWAY_METRICS"] = "127.0.0.1:0"
 
 uvloop.new_event_loop().close()  # which opens a pipe that stays, so that no test is charged with it
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]

@@ -14,7 +14,7 @@ from typing import Final, Generic
 
 from pydantic import ValidationError
 
-from seaway_bus import deadlines, metrics
+from seaway_bus import deadlines, metrics, micro
 from seaway_bus.deadlines import DEADLINE
 from seaway_bus.down_nodes import DownNodes
 from seaway_bus.local_connections import LocalListener
@@ -264,10 +264,18 @@ class Bus:
 
         return await self.transport.subscribe(channel.subject(node), received, channel.queue)
 
-    async def announce(self, service: str, version: str) -> None:
+    async def announce(self, service: str, version: str, node: str = "") -> None:
         """Answer `$SRV.PING`, `INFO` and `STATS` (NATS ADR-32) for what this process serves."""
-        self._micro = Micro(self.transport, service, version, self._endpoints, self._tasks)
+        self._micro = Micro(self.transport, service, version, self._endpoints, self._tasks, node)
         await self._micro.start()
+
+    async def copies(self, wait_s: float) -> set[tuple[str, str]]:
+        """The copies of services that answer within this time: service, and the node of its machine.
+
+        Raises TransportError.
+        """
+        answers = await self.transport.ask_all("$SRV.PING", b"", wait_s)
+        return {copy for answer in answers if (copy := micro.copy_of(answer.data)) is not None}
 
     async def _answer(
         self, channel: CallChannel[Q, R], handler: Handler[Q, R], endpoint: Endpoint, message: Message

@@ -8,9 +8,21 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from seaway_bus.transport import Message, Subscription, Transport, TransportError
+from seaway_contracts.ids import check_node
 from seaway_kit.tasks import Tasks
 
 _TYPE: Final = "io.nats.micro.v1"
+_PREFIX: Final = "seaway-"
+
+
+def copy_of(answer: bytes) -> tuple[str, str] | None:
+    """The service and the node of the process that gave this answer to PING; None if that is no process of Seaway."""
+    try:
+        found = json.loads(answer)
+        name, node = str(found["name"]), check_node(found["metadata"]["node"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return (name.removeprefix(_PREFIX), node) if name.startswith(_PREFIX) else None
 
 
 @dataclass
@@ -53,13 +65,14 @@ class Endpoint:
 
 @dataclass
 class Micro:
-    """Answers the protocol's requests for one process of a service."""
+    """Answers the protocol's requests for one process of a service, on the machine that is this `node`."""
 
     transport: Transport
     service: str
     version: str
     endpoints: list[Endpoint]
     tasks: Tasks
+    node: str = ""
     id: str = field(default_factory=lambda: secrets.token_hex(11))
     started_ns: int = field(default_factory=time.time_ns)
     _subscriptions: list[Subscription] = field(default_factory=list)
@@ -79,11 +92,12 @@ class Micro:
     @property
     def name(self) -> str:
         """The service's name on the bus."""
-        return f"seaway-{self.service}"
+        return f"{_PREFIX}{self.service}"
 
     def answer(self, verb: str) -> dict[str, Any]:
         """The answer to PING, INFO or STATS."""
-        head = {"name": self.name, "id": self.id, "version": self.version, "metadata": {}}
+        metadata = {"node": self.node} if self.node else {}
+        head = {"name": self.name, "id": self.id, "version": self.version, "metadata": metadata}
         if verb == "INFO":
             about = f"Seaway's {self.service} service"
             body = {"description": about, "endpoints": [endpoint.info() for endpoint in self.endpoints]}

@@ -77,6 +77,18 @@ class Requests:
                 return await self.send(subject, data, {}, limit_s)
         return await self.send(subject, data, {}, limits_s[-1])
 
+    async def ask_all(self, subject: str, data: bytes, wait_s: float) -> list[Message]:
+        """All answers to a request that come within this time. Raises NotConnected."""
+        answers: list[Message] = []
+        inbox = self._client.new_inbox()
+        number = self._client.listen(inbox, answers.append)
+        try:
+            self._client.send(subject, data, {}, inbox)
+            await asyncio.sleep(wait_s)
+        finally:
+            self._client.unlisten(number)
+        return [answer for answer in answers if _STATUS not in answer.headers]
+
     def lost(self) -> None:
         """End the requests in flight: the lost connection takes their answers with it."""
         for answer in self._waiting.values():

@@ -151,6 +151,10 @@ class NatsTransport:
         """Send a request without a body that changes nothing; repeat it if no answer comes."""
         return await self._requests.ask(subject, b"", _LOOKS_S)
 
+    async def ask_all(self, subject: str, data: bytes, wait_s: float) -> list[Message]:
+        self._check()
+        return await self._requests.ask_all(subject, data, wait_s)
+
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
         if not self._joined:
             raise NotConnected("no connection to the NATS server yet")

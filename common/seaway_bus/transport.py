@@ -156,6 +156,9 @@ class Transport(Protocol):
         `node`: the node whose agent is asked. It answers on a subject of its own node, not on this client's inbox.
         """
 
+    async def ask_all(self, subject: str, data: bytes, wait_s: float) -> list[Message]:
+        """Send a request that several processes answer; all answers that come within this time. Raises NotConnected."""
+
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
         """Call `callback` with each matching message; with `queue`, each message goes to one member of that group."""
 

@@ -163,7 +163,8 @@ class Repeat(StrEnum):
 class CallChannel(Generic[Q, R]):
     """A request with its reply, to any copy of the service that `owner`s it, or to one node's agent.
 
-    `from_nodes`: agents send it, each on a subject with its node.
+    `from_nodes`: agents send it, each on a subject with its node. `of_copy`: it goes to one copy of the service, on a
+    subject with the node of that copy's machine.
     """
 
     owner: Role
@@ -176,6 +177,7 @@ class CallChannel(Generic[Q, R]):
     about: str
     repeat: Repeat = Repeat.NEVER
     from_nodes: bool = False
+    of_copy: bool = False
 
     @property
     def service(self) -> str:
@@ -202,7 +204,8 @@ class CallChannel(Generic[Q, R]):
         """The subject's template."""
         if self.to_node:
             return Template(f"{DO}.{self.noun}.{self.verb}")
-        return Template(f"{ASK if self.from_nodes else ROOT}.{self.service}.{self.noun}.{self.verb}")
+        subject = f"{ASK if self.from_nodes else ROOT}.{self.service}.{self.noun}.{self.verb}"
+        return Template(f"{subject}.{{node}}" if self.of_copy else subject)
 
     def subject(self, node: str | None = None) -> str:
         """The subject of the request; `node` is given if and only if it contains one, else ValueError."""

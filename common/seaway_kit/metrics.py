@@ -5,8 +5,12 @@ Modules declare their own counters, gauges and histograms against prometheus_cli
 
 import asyncio
 import contextlib
+import errno
+import gzip
 import hmac
-from collections.abc import AsyncIterator
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -14,8 +18,12 @@ from prometheus_client import REGISTRY, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from seaway_kit.addresses import join_address, split_address
+from seaway_kit.addresses import join_address
 from seaway_kit.health import Health
+from seaway_kit.metrics_ports import split_ports
+from seaway_kit.series_cap import CappedSeries
+
+log = logging.getLogger(__name__)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # promtool refuses gauges named *_created
 
@@ -27,11 +35,22 @@ LOOP_LAG: Final = Histogram(
 )
 
 
-class Metrics:
-    """The metrics registry of a process, and the collectors that its service has added."""
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+_GZIP_LEVEL: Final = 1
+"""Metrics repeat themselves: the fastest level makes them 15 times smaller already."""
+Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+
+class Metrics:
+    """The metrics registry of a process, and the collectors that its service has added.
+
+    `pages`: what the service serves beside /metrics, by path (and all below it), to the same readers.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY, max_series: int = sys.maxsize) -> None:
         self.registry = registry
+        self.pages: dict[str, Page] = {}
+        self._capped = CappedSeries(registry, max_series)
         self._added: list[Collector] = []
 
     def add(self, collector: Collector) -> None:
@@ -41,7 +60,11 @@ class Metrics:
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4."""
-        return generate_latest(self.registry)
+        return generate_latest(self._capped)
+
+    async def compressed(self) -> bytes:
+        """The same, compressed by gzip."""
+        return await asyncio.to_thread(gzip.compress, self.text(), _GZIP_LEVEL, mtime=0)
 
     def close(self) -> None:
         """Remove the added collectors."""
@@ -60,9 +83,15 @@ async def sample_loop_lag(interval_s: float = _LAG_SAMPLE_S, lag: Histogram = LO
 
 def _application(metrics: Metrics, health: Health, token: str) -> web.Application:
     async def exposition(request: web.Request) -> web.Response:
-        if token and not _bears(request, token):
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
-        return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        _check_token(request, token)
+        return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        _check_token(request, token)
+        for path, handler in metrics.pages.items():
+            if request.path == path or request.path.startswith(f"{path}/"):
+                return await handler(request)
+        raise web.HTTPNotFound
 
     async def healthz(_: web.Request) -> web.Response:
         troubles = {name: condition.detail for name, condition in health.conditions.items() if not condition.ok}
@@ -76,7 +105,13 @@ def _application(metrics: Metrics, health: Health, token: str) -> web.Applicatio
     app.router.add_get("/metrics", exposition)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    app.router.add_get("/{page:.*}", page)
     return app
+
+
+def _check_token(request: web.Request, token: str) -> None:
+    if token and not _bears(request, token):
+        raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
 
 
 def _bears(request: web.Request, token: str) -> bool:
@@ -89,20 +124,36 @@ def _bears(request: web.Request, token: str) -> bool:
 async def serve(address: str, metrics: Metrics, health: Health, token: str = "") -> AsyncIterator[str]:
     """Serve /metrics, /healthz and /readyz at `address` (port 0: any free one); yields the base URL.
 
-    With a `token`, /metrics is for those who send it as a bearer token (RFC 6750). Raises OSError if the address can't
-    be had.
+    With a range of ports it takes the first one that is free. With a `token`, /metrics is for those who send it as a
+    bearer token (RFC 6750). Raises OSError if the address can't be had.
     """
-    host, port = split_address(address)
     runner = web.AppRunner(
         _application(metrics, health, token), access_log=None, handle_signals=False, shutdown_timeout=1.0
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _listen(runner, address)
         bound = runner.addresses[0]
         yield f"http://{join_address(_reachable(bound[0]), bound[1])}"
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, address: str) -> None:
+    host, ports = split_ports(address)
+    for port in ports:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            await site.stop()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            continue
+        if port > ports.start:
+            log.warning("port %d is taken; metrics are at port %d", ports.start, port)
+        return
+    raise OSError(f"{address} for its metrics is taken: give another address by --metrics, 127.0.0.1:0 for any port")
 
 
 def _reachable(host: str) -> str:

@@ -1,6 +1,7 @@
 """The shell of every service process: event loop, signals, bus, health port, readiness, orderly stop."""
 
 import asyncio
+import base64
 import contextlib
 import logging
 import os
@@ -14,16 +15,21 @@ from typing import Final
 import uvloop
 
 from seaway_bus import node_keys
-from seaway_bus.bus import Bus
+from seaway_bus.bus import Bus, Command
 from seaway_bus.local_connections import LocalListener
 from seaway_bus.nats_transport import Credentials, NatsTransport
 from seaway_bus.node_keys import BadKey
 from seaway_bus.transport import TransportError
+from seaway_contracts.base import Empty
+from seaway_contracts.catalogue import READ_METRICS
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.metrics import MetricsText
+from seaway_contracts.version import VERSION
 from seaway_kit import logs, memory, metrics
 from seaway_kit.addresses import nats_endpoints
 from seaway_kit.health import Health
 from seaway_kit.metrics import Metrics
+from seaway_kit.metrics_ports import metrics_address
 from seaway_kit.notify import Systemd, tell_supervisor
 from seaway_kit.settings import ServiceSettings
 from seaway_kit.tasks import Tasks
@@ -104,7 +110,8 @@ class _Shell:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         """Start everything in order; `stack` stops it in reverse."""
-        own, health, token = Metrics(), Health(), self._settings.metrics_token()
+        own, health = Metrics(max_series=self._settings.metrics_max_series), Health()
+        token = self._settings.metrics_token()
         stack.callback(own.close)
         transport = NatsTransport(self._settings.nats, name=f"seaway-{self._name}")
         bus = Bus(transport)
@@ -115,12 +122,14 @@ class _Shell:
         stack.push_async_callback(tasks.close)
         health.watch("bus", lambda: bus.trouble)
         health.set("started", False, f"{self._name} is starting")
-        url = await stack.enter_async_context(metrics.serve(self._settings.metrics, own, health, token))
+        address = self._settings.metrics or metrics_address(self._name)
+        url = await stack.enter_async_context(metrics.serve(address, own, health, token))
         joined = tasks.spawn("join", self._join(transport))
         if not self._without_bus:
             await joined
         context = ServiceContext(self._settings, bus, tasks, own, health, joined)
         await stack.enter_async_context(self._build(context))
+        await self._answer_bus(bus, own)
         stack.push_async_callback(bus.stop_serving)
         tasks.eternal("loop-lag", metrics.sample_loop_lag())
         tasks.spawn("memory", memory.give_back())
@@ -128,6 +137,17 @@ class _Shell:
             await bus.flush()  # a caller who learns of readiness must find the service on the bus
         health.set("started", True)
         self._ready(stack, context, f"{url}/metrics")
+
+    async def _answer_bus(self, bus: Bus, own: Metrics) -> None:
+        """Answer what every service is asked: what it is, and its metrics."""
+
+        async def read(_: Empty, __: Command) -> MetricsText:
+            return MetricsText(gzip=base64.b64encode(await own.compressed()).decode())
+
+        node = self._settings.node
+        if (channel := READ_METRICS.get(self._name)) is not None:
+            await bus.serve(channel, read, node=node)
+        await bus.announce(self._name, VERSION, node)
 
     async def _join(self, transport: NatsTransport) -> None:
         """Connect to the bus, however long the server takes to be there. Logs once why it waits."""

@@ -18,8 +18,9 @@ from pydantic.fields import FieldInfo
 
 from seaway_contracts.catalogue import SERVICES
 from seaway_contracts.ids import RESERVED_NODES, check_node
-from seaway_kit.addresses import is_loopback, nats_endpoints, split_address
+from seaway_kit.addresses import is_loopback, nats_endpoints
 from seaway_kit.logs import LogFormat, LogLevel
+from seaway_kit.metrics_ports import split_ports
 
 S = TypeVar("S", bound="ServiceSettings")
 ENV_PREFIX: Final = "SEAWAY_"
@@ -52,9 +53,13 @@ class ServiceSettings(BaseModel):
         None, description="directory where services of one machine meet for byte streams, instead of `streams` in --run"
     )
     node: str = Field(default_factory=default_node, description="this node's name")
-    metrics: str = Field("127.0.0.1:0", description="address of /metrics, /healthz and /readyz; port 0 is any free one")
+    metrics: str = Field(
+        "",
+        description="address of /metrics, /healthz and /readyz, HOST:PORT or HOST:FIRST-LAST; port 0 is any free one",
+    )
     metrics_token_file: Path | None = Field(None, description="file with the token that /metrics asks its readers for")
     metrics_public: bool = Field(False, description="let everybody who reaches that address read /metrics")
+    metrics_max_series: int = Field(100_000, gt=0, description="how many series /metrics has at most")
     log_level: LogLevel = Field("info", description="debug, info, warning or error")
     log_format: LogFormat = Field("text", description="text or json")
 
@@ -72,12 +77,14 @@ class ServiceSettings(BaseModel):
     @field_validator("metrics")
     @classmethod
     def _metrics_is_address(cls, value: str) -> str:
-        split_address(value)
+        if value:
+            split_ports(value)
         return value
 
     @model_validator(mode="after")
     def _metrics_are_closed(self) -> Self:
-        if is_loopback(split_address(self.metrics)[0]) or self.metrics_token_file or self.metrics_public:
+        local = not self.metrics or is_loopback(split_ports(self.metrics)[0])
+        if local or self.metrics_token_file or self.metrics_public:
             return self
         raise ValueError(
             f"metrics at {self.metrics} would show other machines the names of containers and images: "

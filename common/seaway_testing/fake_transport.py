@@ -154,6 +154,16 @@ class FakeTransport:
             self._in_flight.discard(answer)
             await subscription.close()
 
+    async def ask_all(self, subject: str, data: bytes, wait_s: float) -> list[Message]:
+        self._check(data, {})
+        answers: list[Message] = []
+        inbox = self._server.inbox()
+        subscription = await self.subscribe(inbox, answers.append)
+        self._server.route(Message(subject, data, {}, inbox))
+        await asyncio.sleep(wait_s)
+        await subscription.close()
+        return answers
+
     async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> _Subscription:
         subscriber = FakeSubscriber(subject, queue, lambda message: self._arrive(subscription, callback, message))
         subscription = _Subscription(self._server, subscriber)

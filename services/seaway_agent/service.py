@@ -87,7 +87,6 @@ from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
 from seaway_contracts.errors import SeawayError, internal
 from seaway_contracts.nodes import CORE, Capacity
-from seaway_contracts.version import VERSION
 from seaway_kit.service import ServiceContext
 
 log = logging.getLogger(__name__)
@@ -155,7 +154,6 @@ class Agent:
         if not early:
             await check_name(context.bus, settings.node)
         await self._serve(info)
-        await context.bus.announce("agent", VERSION)
         await self._begin_beats(info, boot)
 
     # --- what is opened, in this order

@@ -16,9 +16,9 @@ from seaway_api.http.dispatch import Dispatcher
 from seaway_api.http.server import serve_http
 from seaway_api.routes.call import Call
 from seaway_api.routes.table import all_routes
+from seaway_api.scraping import Scraping
 from seaway_api.settings import ApiSettings
 from seaway_api.translate.warnings import endpoint_warnings
-from seaway_contracts.version import VERSION
 from seaway_kit.listeners import Listener
 from seaway_kit.service import ServiceContext
 
@@ -30,6 +30,8 @@ async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncItera
     """What the shell enters and leaves. Clients may come before the bus is there; they are answered when it is."""
     hub = Hub(context.bus.transport, context.tasks, context.bus.down_nodes)
     archives = ArchiveClient(context.bus, context.settings.nats_ca)
+    scraping = Scraping(context.bus, hub.nodes, context.tasks, context.metrics, context.settings.node)
+    context.metrics.pages.update(scraping.pages)
     try:
         feeds = StatsFeeds(context.bus, context.tasks)
         begun = asyncio.Event()
@@ -37,6 +39,7 @@ async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncItera
         async with serve(api, lent):
             await _begin(context, hub)
             begun.set()
+            scraping.begun = True
             yield
     finally:
         await archives.close()
@@ -52,7 +55,6 @@ async def _begin(context: ServiceContext, hub: Hub) -> None:
     await hub.start()
     context.tasks.spawn("places", learn_container_nodes(context.bus, hub))
     context.tasks.spawn("nodes", hub.nodes.refresh(context.bus, context.tasks))
-    await context.bus.announce("api", VERSION)
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from seaway_cli.options import (
 )
 from seaway_cli.place_app import place
 from seaway_contracts.version import VERSION
+from seaway_kit.metrics_ports import LAST_BASE, METRICS_PORT
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
 Run = Annotated[Path, typer.Option("--run", help="directory for sockets and pids", envvar="SEAWAY_RUN")]
@@ -68,6 +69,15 @@ def up(
     tlskey: Annotated[str, typer.Option(help="its key (PEM)")] = "",
     tlscacert: Annotated[str, typer.Option(help="CA that has signed clients' certificates and --tlscert (PEM)")] = "",
     tlsverify: Annotated[bool, typer.Option("--tlsverify", help="only let clients with a certificate in")] = False,
+    metrics_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=LAST_BASE,
+            envvar="SEAWAY_METRICS_PORT",
+            help="first of the services' ports for metrics; 0: any free ones",
+        ),
+    ] = METRICS_PORT,
     metrics_token_file: Annotated[
         Path | None, typer.Option(help="file with the token that /metrics asks its readers for")
     ] = None,
@@ -90,6 +100,7 @@ def up(
         default_address_pools=tuple(default_address_pool or ()),
         tls=Tls(tlscert, tlskey, tlscacert, tlsverify),
         listen=listen,
+        metrics_port=metrics_port,
         metrics_token_file=metrics_token_file.absolute() if metrics_token_file else None,
     )
     raise typer.Exit(start.detached(options) if detach else start.foreground(options))

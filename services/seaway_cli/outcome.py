@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from seaway_cli.layout import RUN, Layout
 
 
-def summary(layout: Layout, hosts: Iterable[str], took_s: float) -> str:
-    """What a user wants to know when the suite has come up."""
+def summary(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = "") -> str:
+    """What a user wants to know when the suite has come up. `metrics`: where the API's are."""
     ask = "seaway status" if layout.run == RUN else f"seaway status --run {layout.run}"
+    targets = f"{metrics.removesuffix('/metrics')}/sd (Prometheus' http_sd), " if metrics else ""
     return "\n".join(
         (
             f"Seaway is ready ({took_s:.1f} s).",
             f"  endpoint  {' '.join(hosts)}",
             f"  logs      {layout.logs}/",
-            f"  metrics   one address per service: {ask}",
+            f"  metrics   {targets}one address per service: {ask}",
         )
     )
 

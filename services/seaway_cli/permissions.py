@@ -27,6 +27,8 @@ _HEARS_EVENTS: Final = frozenset({Role.API, Role.METADATA, Role.SCHEDULER, Role.
 _READS_EVENTS: Final = frozenset({Role.API, Role.SCHEDULER, Role.CLI})
 _KEEPS_STATE: Final = frozenset({Role.METADATA})
 _DISCOVERY: Final = "$SRV.>"
+_PING: Final = "$SRV.PING"
+"""By which the API finds the copies of services."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,8 @@ def _of_service(role: Role) -> tuple[set[str], set[str]]:
     if role in catalogue.SERVICE_STREAMS:
         publish.add(catalogue.STREAM_TEMPLATE.wildcard())
         subscribe.add(catalogue.STREAM_TEMPLATE.wildcard())
+    if role is Role.API:
+        publish.add(_PING)
     if role is not Role.JOIN:
         (publish if role is Role.CLI else subscribe).add(_DISCOVERY)
     return publish, subscribe

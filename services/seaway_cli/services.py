@@ -18,6 +18,7 @@ from seaway_cli.permissions import agent_user
 from seaway_cli.supervisor import ServiceSpec
 from seaway_kit.addresses import join_address
 from seaway_kit.listeners import Listener
+from seaway_kit.metrics_ports import metrics_address
 from seaway_kit.settings import ServiceSettings, WrongSettings, default_node, validated
 
 _COPIES: Final = 3
@@ -31,7 +32,8 @@ class SuiteOptions:
 
     `passwords`: a directory with a file for each user of the NATS server, as whom the services log in; None: a server
     without users. `listen`: where that server is. `lent`: what the API listens on at its `hosts`, which the parent
-    keeps. `own_nats`: metadata keeps the file of nodes' keys for the embedded NATS server.
+    keeps. `metrics_port`: the first of the ports for metrics; 0: any free ones. `own_nats`: metadata keeps the file of
+    nodes' keys for the embedded NATS server.
     """
 
     layout: Layout
@@ -46,6 +48,7 @@ class SuiteOptions:
     tls: Tls = field(default_factory=Tls)
     listen: Listen = field(default_factory=Listen)
     lent: tuple[Listener, ...] = ()
+    metrics_port: int = 0
     metrics_token_file: Path | None = None
     own_nats: bool = False
 
@@ -54,6 +57,7 @@ def settings_of(service: str, options: SuiteOptions) -> dict[str, Any]:
     """The settings of one service, by field name."""
     layout = options.layout
     values: dict[str, Any] = {"root": layout.root, "run": layout.run, "nats": options.nats, "node": options.node}
+    values["metrics"] = metrics_address(service, options.metrics_port)
     if options.metrics_token_file is not None:
         values["metrics_token_file"] = options.metrics_token_file
     if options.listen.ca:

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,7 @@ from seaway_contracts.ids import check_node
 from seaway_contracts.version import VERSION
 from seaway_kit import logs
 from seaway_kit.listeners import Listener, listen_on
+from seaway_kit.metrics_ports import fixed_ports
 from seaway_kit.notify import Systemd
 from seaway_kit.settings import default_node, read_token
 
@@ -47,6 +49,7 @@ class UpOptions:
     default_address_pools: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
+    metrics_port: int = 0
     metrics_token_file: Path | None = None
 
     @property
@@ -114,6 +117,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             tls=options.tls,
             listen=options.bus,
             lent=listeners,
+            metrics_port=options.metrics_port,
             metrics_token_file=options.metrics_token_file,
             own_nats=prepared.nats is not None,
         )
@@ -156,6 +160,7 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
             check_again = partial(_check_not_running, layout)
             locks = tuple(stack.enter_context(take_or_wait(path, check_again)) for path in layout.locks)
             _check_endpoints(options.listens)
+            _check_metrics_ports(options.metrics_port)
             identity = (suite.identify(layout) or suite.new()).at(layout)
             identity = identity if options.nats else nats_server.with_port(identity, options.nats_port, options.listen)
             for marker in (layout.marker, layout.run_marker):
@@ -182,6 +187,18 @@ def _check_endpoints(hosts: Iterable[str]) -> None:
     with contextlib.ExitStack() as stack:
         for host in hosts:
             _listen(host, stack)
+
+
+def _check_metrics_ports(base: int) -> None:
+    """Raise CliError if a service would find its port taken."""
+    for service, port in fixed_ports(base).items():
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            raise CliError(
+                f"port {port} of 127.0.0.1, for the metrics of {service}, can't be had ({error.strerror}): "
+                "give `--metrics-port` another first port, or 0 for any free ones"
+            ) from None
 
 
 def _check_not_running(layout: Layout) -> None:
@@ -274,7 +291,8 @@ def supervise(ready: Prepared, load: Load, report: Report, started: float) -> in
 
     def all_ready() -> None:
         systemd.send("READY=1")
-        report(summary(layout, hosts, time.monotonic() - started), True)
+        metrics = {row["service"]: row["metrics"] for row in supervisor.rows()}
+        report(summary(layout, hosts, time.monotonic() - started, metrics.get("api", "")), True)
 
     with contextlib.ExitStack() as stack:
         endpoints = stack.enter_context(contextlib.ExitStack())

@@ -31,7 +31,6 @@ from seaway_contracts.images import (
     RemoveImage,
     TagRequest,
 )
-from seaway_contracts.version import VERSION
 from seaway_image.http.access import Access
 from seaway_image.http.application import ImageHttp
 from seaway_image.oci.documents import MAX_CONFIG
@@ -85,7 +84,6 @@ class ImageService:
         await self._bus.serve(catalogue.NODE_BLOB_ENDPOINT, self.locate_for_node)
         await self._bus.serve(catalogue.GRANT_COMMIT, self.grant_commit)
         await self._bus.serve(catalogue.NODE_IMAGES, self.list_images)
-        await self._bus.announce("image", VERSION)
 
     async def get(self, request: ImageRef, _: Command) -> ImageRecord:
         """One image."""

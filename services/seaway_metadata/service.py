@@ -13,7 +13,6 @@ from seaway_contracts import catalogue
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.networks import NetworkRecord
 from seaway_contracts.node_settings import NodeSettings
-from seaway_contracts.version import VERSION
 from seaway_kit import memory
 from seaway_kit.service import ServiceContext
 from seaway_kit.tasks import Tasks
@@ -64,7 +63,6 @@ async def metadata_service(context: ServiceContext, settings: MetadataSettings) 
         with memory.loading():
             service = await stack.enter_async_context(running(context.bus, context.tasks, settings))
         context.health.set("records", True)
-        await context.bus.announce("metadata", VERSION)
         log.info("serving %d containers", len(service.containers.index))
         yield
 

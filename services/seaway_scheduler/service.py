@@ -34,7 +34,6 @@ from seaway_contracts.node_settings import ClusterUpdated, NodeUpdated
 from seaway_contracts.nodes import Beat, NodeEvent
 from seaway_contracts.placement import Placement, PlacementExplanation, PlaceRequest
 from seaway_contracts.records import ListContainers, ResolveContainer
-from seaway_contracts.version import VERSION
 from seaway_kit import memory
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.service import ServiceContext
@@ -62,7 +61,6 @@ async def scheduler_service(context: ServiceContext) -> AsyncIterator[None]:
     scheduler = Scheduler(context.bus, context.tasks)
     with memory.loading():
         await scheduler.start()
-    await context.bus.announce("scheduler", VERSION)
     try:
         yield
     finally:

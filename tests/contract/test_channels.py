@@ -152,7 +152,7 @@ def test_all_events_are_stored_and_nothing_else_is() -> None:
 
 def test_node_is_asked_for_exactly_where_it_is_needed() -> None:
     for call in catalogue.CALLS:
-        needed = call.to_node or call.from_nodes
+        needed = call.to_node or call.from_nodes or call.of_copy
         assert call.to_node == (call.service == "agent")
         assert call.from_nodes == (call.callers == {Role.AGENT})
         assert call.subject("n1" if needed else None)

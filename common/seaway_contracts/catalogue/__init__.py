@@ -15,6 +15,7 @@ from seaway_contracts.catalogue.events import *
 from seaway_contracts.catalogue.execs import *
 from seaway_contracts.catalogue.images import *
 from seaway_contracts.catalogue.logs import *
+from seaway_contracts.catalogue.metrics import *
 from seaway_contracts.catalogue.networks import *
 from seaway_contracts.catalogue.nodes import *
 from seaway_contracts.catalogue.streams import *

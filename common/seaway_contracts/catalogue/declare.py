@@ -47,11 +47,22 @@ def call(
     timeout_s: float = 5.0,
     repeat: Repeat = Repeat.UNHEARD,
     from_nodes: bool = False,
+    of_copy: bool = False,
 ) -> CallChannel[Q, R]:
     """A request that the service `owner`, or an agent, answers. `verb` is `<noun>.<verb>`."""
     noun, _, word = verb.partition(".")
     channel = CallChannel(
-        owner, noun, word, request, reply, frozenset(callers), timeout_s, about, repeat=repeat, from_nodes=from_nodes
+        owner,
+        noun,
+        word,
+        request,
+        reply,
+        frozenset(callers),
+        timeout_s,
+        about,
+        repeat=repeat,
+        from_nodes=from_nodes,
+        of_copy=of_copy,
     )
     CALLS.append(channel)
     return channel

@@ -71,6 +71,11 @@ class KnownNodes:
         """A node; of one that isn't known only its name."""
         return self._views.get(node) or NodeView(node, up=not self.is_down(node))
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all nodes, up or down."""
+        return sorted(self._views)
+
     def is_down(self, node: str) -> bool:
         """Whether a node is known to be down."""
         return self._down.is_down(node)

@@ -13,14 +13,24 @@ from seaway_bus import repeats
 from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import Message, Transport
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import BEAT, CONTAINER_DIE, GET_CONTAINER, INVENTORY, LIST_NODES, RESOLVE, START
+from seaway_contracts.catalogue import (
+    BEAT,
+    CONTAINER_DIE,
+    GET_CONTAINER,
+    INVENTORY,
+    LIST_NODES,
+    READ_METRICS,
+    RESOLVE,
+    START,
+)
 from seaway_contracts.commands import ContainerId, Inventory, ListInventory, StatusReply
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, SeawayError, conflict
+from seaway_contracts.metrics import MetricsText
 from seaway_contracts.nodes import Beat
 from seaway_contracts.records import ContainerLocation, ResolveContainer
 from seaway_testing.builders import beat, record, status
-from seaway_testing.waiting import until
+from seaway_testing.waiting import GUARD_S, until
 from seaway_testing.wire import Wire
 
 
@@ -460,6 +470,39 @@ async def test_srv_answers(transport: Transport, server: Bus) -> None:
     stats = json.loads((await transport.request(subject, b"", {}, 2)).data)
     assert (stats["endpoints"][0]["num_requests"], stats["endpoints"][0]["num_errors"]) == (2, 1)
     await server.close()
+
+
+async def test_copies_of_services(client: Bus, server: Bus, wire: Wire) -> None:
+    assert await client.copies(0.01) == set()
+    second = Bus(await wire.connect())
+    await server.announce("metadata", "1.2.3", "n1")
+    await second.announce("metadata", "1.2.3", "n2")
+    for bus in (server, second):
+        await bus.transport.flush()
+    found: set[tuple[str, str]] = set()
+    async with asyncio.timeout(GUARD_S):
+        while len(found) < 2:
+            found |= await client.copies(0.05)
+    assert found == {("metadata", "n1"), ("metadata", "n2")}
+    await second.close()
+    await server.close()
+
+
+async def test_one_copy_of_a_service_is_asked(client: Bus, server: Bus) -> None:
+    channel = READ_METRICS["metadata"]
+
+    async def of(node: str) -> None:
+        async def handler(_: Empty, __: Command) -> MetricsText:
+            return MetricsText(gzip=node)
+
+        await server.serve(channel, handler, node=node)
+
+    await of("n1")
+    await of("n2")
+    await server.transport.flush()
+    assert [(await client.call(channel, Empty(), node=node)).gzip for node in ("n1", "n2")] == ["n1", "n2"]
+    with pytest.raises(SeawayError, match="the metadata service is not there just now"):
+        await client.call(channel, Empty(), node="n3")
 
 
 async def test_prepare_twice(client: Bus) -> None:

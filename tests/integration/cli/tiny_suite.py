@@ -17,7 +17,6 @@ from seaway_metadata import main as metadata
 @contextlib.asynccontextmanager
 async def build_scheduler(context: ServiceContext) -> AsyncIterator[None]:
     context.health.set("tested", True)
-    await context.bus.announce("scheduler", "0")
     yield
 
 

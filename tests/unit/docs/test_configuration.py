@@ -19,6 +19,7 @@ from seaway_scheduler.settings import SchedulerSettings
 
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
 _ROW: Final = re.compile(r"^\| `--([\w-]+)` \| `SEAWAY_(\w+)` \| (.+?) \| .+ \|$", re.MULTILINE)
+_IN_WORDS: Final = {"node": "the host's name", "metrics": "a port of its own on loopback"}
 KINDS: Final[dict[str, type[ServiceSettings]]] = {
     "All services": ServiceSettings,
     "seaway-api": ApiSettings,
@@ -47,7 +48,7 @@ def test_each_setting_has_a_row_with_its_default(title: str) -> None:
     assert set(rows) == set(fields)
     for name, field in fields.items():
         default = field.get_default(call_default_factory=True)
-        shown = "the host's name" if name == "node" else "none" if default in ("", None, ()) else f"`{default}`"
+        shown = _IN_WORDS.get(name) or ("none" if default in ("", None, ()) else f"`{default}`")
         assert rows[name] == (name.replace("_", "-"), shown)
 
 

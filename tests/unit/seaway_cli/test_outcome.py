@@ -11,6 +11,8 @@ def test_summary_says_where_things_are() -> None:
     assert "unix:///u/docker.sock tcp://127.0.0.1:1" in text
     assert "seaway status --run /u" in text
     assert "--run" not in summary(Layout(Path("/r"), Path("/run/seaway")), [], 1)
+    assert "/sd" not in text
+    assert "http://h:1/sd (Prometheus" in summary(Layout(Path("/r"), Path("/u")), [], 1, "http://h:1/metrics")
 
 
 def test_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:

@@ -175,7 +175,8 @@ def test_services_can_be_asked_how_they_are() -> None:
     services = set(USERS) - {"cli", "join"}
     assert publishers("_INBOX.cli.abc") == services, "no agent, as that could write into anybody's inbox then"
     assert hearers("$SRV.PING") == services | set(AGENTS), "agents are asked in their own accounts alone"
-    assert publishers("$SRV.PING.seaway-api") == {"cli"}
+    assert publishers("$SRV.PING") == {"cli", "api"}
+    assert publishers("$SRV.PING.seaway-api") == publishers("$SRV.STATS") == {"cli"}
     for service in ("api", "metadata"):
         assert may(service, f"$JS.API.CONSUMER.CREATE.{catalogue.EVENT_STREAM.name}")
 

@@ -34,6 +34,12 @@ def test_all_are_told_of_the_metrics_token() -> None:
         assert settings_of(service, options(metrics_token_file=Path("/t")))["metrics_token_file"] == Path("/t")
 
 
+def test_each_service_has_a_port_for_its_metrics() -> None:
+    assert settings_of("api", options())["metrics"] == "127.0.0.1:0"
+    assert settings_of("scheduler", options(metrics_port=9323))["metrics"] == "127.0.0.1:9325"
+    assert settings_of("agent", options(metrics_port=500))["metrics"] == "127.0.0.1:504-603"
+
+
 def test_what_only_one_service_is_told() -> None:
     told = options(
         node="n2",

@@ -1,11 +1,13 @@
 import asyncio
+import gzip
 import shutil
 import subprocess
 from collections.abc import Iterator
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry, Histogram
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -25,7 +27,20 @@ def test_added_collectors_are_asked_until_the_end() -> None:
     own.add(Answer())
     assert b"seaway_answer 42.0" in own.text()
     own.close()
-    assert own.text() == b""
+    assert b"seaway_answer" not in own.text()
+
+
+async def test_compressed() -> None:
+    own = Metrics(CollectorRegistry())
+    own.add(Answer())
+    assert gzip.decompress(await own.compressed()) == own.text()
+
+
+def test_at_most_so_many_series() -> None:
+    own = Metrics(CollectorRegistry(), max_series=1)
+    own.add(Answer())
+    Gauge("seaway_other", "Other.", registry=own.registry)
+    assert b"seaway_other 0" not in own.text() and b"seaway_metrics_left_out_series 1.0" in own.text()
 
 
 async def test_http_port() -> None:
@@ -74,12 +89,48 @@ async def test_a_token_closes_metrics_to_others(given: str | None, status: int) 
             assert reply.status == 200
 
 
+@pytest.mark.both_loops
 async def test_taken_port_is_an_error() -> None:
     own, health = Metrics(CollectorRegistry()), Health()
     async with metrics.serve("127.0.0.1:0", own, health) as url:
-        with pytest.raises(OSError, match="in use"):
-            async with metrics.serve(url.removeprefix("http://"), own, health):
-                pass
+        address = url.removeprefix("http://")
+        for wanted in (address, f"{address}-{address.rpartition(':')[2]}"):
+            with pytest.raises(OSError, match=f"{wanted} for its metrics is taken: give another address by --metrics"):
+                async with metrics.serve(wanted, own, health):
+                    pass
+
+
+@pytest.mark.both_loops
+async def test_the_first_free_port_of_a_range(caplog: pytest.LogCaptureFixture) -> None:
+    own, health = Metrics(CollectorRegistry()), Health()
+    async with metrics.serve("127.0.0.1:0", own, health) as url:
+        first = int(url.rpartition(":")[2])
+        async with metrics.serve(f"127.0.0.1:{first}-65535", own, health) as other, aiohttp.ClientSession() as client:
+            second = int(other.rpartition(":")[2])
+            assert second > first
+            assert f"port {first} is taken; metrics are at port {second}" in caplog.messages
+            async with client.get(f"{other}/metrics") as reply:
+                assert reply.status == 200
+
+
+async def test_pages_of_a_service_are_for_the_same_readers() -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text=request.path)
+
+    own = Metrics(CollectorRegistry())
+    own.pages["/metrics/of"] = page
+    ours = {"Authorization": "Bearer secret"}
+    async with metrics.serve("127.0.0.1:0", own, Health(), "secret") as url, aiohttp.ClientSession() as client:
+        for path, headers, status in (
+            ("/metrics/of/a/b", ours, 200),
+            ("/metrics/of", ours, 200),
+            ("/metrics/of/a/b", {}, 401),
+            ("/metrics/often", ours, 404),
+            ("/other", ours, 404),
+        ):
+            async with client.get(f"{url}{path}", headers=headers) as reply:
+                assert reply.status == status
+                assert status != 200 or await reply.text() == path
 
 
 async def test_loop_lag_is_sampled() -> None:

@@ -70,7 +70,9 @@ def test_password_comes_from_its_file(tmp_path: Path) -> None:
     assert load("--nats-password-file", str(tmp_path / "password")).nats_password() == "secret"
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0:9100", "192.0.2.1:0", "[::]:9100", "node.example:9100"])
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0:9100", "0.0.0.0:9100-9109", "192.0.2.1:0", "[::]:9100", "node.example:9100"]
+)
 def test_metrics_beyond_loopback_need_a_token_or_a_word(capsys: pytest.CaptureFixture[str], address: str) -> None:
     said = refusal(capsys, "--metrics", address)
     assert said.startswith(f"seaway-agent: metrics at {address} would show other machines the names")
@@ -79,7 +81,9 @@ def test_metrics_beyond_loopback_need_a_token_or_a_word(capsys: pytest.CaptureFi
     assert load("--metrics", address, "--metrics-token-file", "/token").metrics == address
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.1.2.3:9100", "[::1]:9100", "localhost:9100"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:0", "127.1.2.3:9100", "127.0.0.1:9400-9409", "[::1]:9100", "localhost:9100"]
+)
 def test_metrics_on_loopback_need_neither(address: str) -> None:
     assert load("--metrics", address).metrics == address
 
@@ -101,6 +105,7 @@ def test_the_metrics_token_comes_from_its_file(tmp_path: Path) -> None:
         (["--patience", "0"], "seaway-agent: --patience: '0': Input should be greater than 0"),
         (["--node", "a.b"], "seaway-agent: --node: no node may be called 'a.b'"),
         (["--metrics", "9100"], "seaway-agent: --metrics: '9100' is not an address: write HOST:PORT"),
+        (["--metrics", "h:9-8"], "seaway-agent: --metrics: 'h:9-8' has no range of ports: write HOST:FIRST-LAST"),
         (["--log-level", "loud"], "seaway-agent: --log-level: 'loud': Input should be 'debug', 'info'"),
         (["--nats", "http://x"], "seaway-agent: --nats: 'http://x' is not a NATS URL"),
         (["--config", "/proc/none"], "seaway-agent: can't read /proc/none: No such file or directory"),
