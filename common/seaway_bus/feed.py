@@ -11,6 +11,7 @@ reads the stream now and then, and at once when an event shows that one before i
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -229,6 +230,8 @@ class EventFeed:
             return
         self._delivered.add(event.envelope.id, stored=not event.told)
         metrics.labelled(metrics.FEED_EVENTS, "stored" if event.stream_seq else "live").inc()
+        if not event.stream_seq:
+            metrics.FEED_LAG.observe(max(0, time.time_ns() - event.envelope.time_ns) / 1e9)
         try:
             self._receive(event)
         except SeawayError as error:

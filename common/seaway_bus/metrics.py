@@ -31,6 +31,9 @@ STORE_SECONDS: Final = Histogram("seaway_bus_store_seconds", "Time until the str
 OUTBOX_DEPTH: Final = Gauge("seaway_bus_outbox_events", "Events in the outbox that are not stored in the stream yet.")
 OUTBOX_BYTES: Final = Gauge("seaway_bus_outbox_bytes", "Bytes of those events.")
 OUTBOX_BOUND: Final = Gauge("seaway_bus_outbox_bound_bytes", "Bytes of events that may wait before work is refused.")
+OUTBOX_OLDEST: Final = Gauge(
+    "seaway_bus_outbox_oldest_seconds", "How long the oldest event of the outbox has waited to be stored."
+)
 OUTBOX_DROPPED: Final = Counter(
     "seaway_bus_outbox_dropped_total", "Events of little weight that were left out as the outbox filled up.", ("event",)
 )
@@ -39,5 +42,8 @@ OUTBOX_RETRIES: Final = Counter(
 )
 FEED_EVENTS: Final = Counter("seaway_bus_feed_events_total", "Events received.", ("way",))
 FEED_REPEATS: Final = Counter("seaway_bus_feed_repeats_total", "Events received more than once and dropped.")
+FEED_LAG: Final = Histogram(
+    "seaway_bus_feed_lag_seconds", "From an event's time to its delivery here, of live events.", buckets=_FAST
+)
 STREAMS_OPEN: Final = Gauge("seaway_bus_streams", "Open byte streams.")
 STREAM_BYTES: Final = Counter("seaway_bus_stream_bytes_total", "Bytes sent over byte streams.")

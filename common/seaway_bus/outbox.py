@@ -17,6 +17,7 @@ import contextlib
 import itertools
 import logging
 import sqlite3
+import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -86,6 +87,8 @@ class Outbox:
         self.size = 0
         """Bytes of the events that wait."""
         self._queue: deque[Row] = deque()
+        self._since: deque[float] = deque()
+        """When each event of the queue was added, or this process began."""
         self._first = 0
         self._told = 0
         """Positions among all events of this process: of the queue's head, and of the next event to tell."""
@@ -103,6 +106,7 @@ class Outbox:
         transport.on_disconnect(self._lost)
         transport.on_reconnect(self._back)
         metrics.OUTBOX_BOUND.set(bound)
+        metrics.OUTBOX_OLDEST.set_function(self._oldest_s)
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -163,7 +167,9 @@ class Outbox:
         if not self._started or not self._fresh:
             return
         fresh, self._fresh = self._fresh, []
+        now = time.monotonic()
         for row in fresh:
+            self._since.append(now)
             at_hand = len(self._queue) < _AT_HAND or not row.n
             self._queue.append(row if at_hand else replace(row, message=None))
             self._counts[row.key] += 1
@@ -296,6 +302,7 @@ class Outbox:
         """Remove the first `count` events from the queue: they are stored or dropped."""
         for _ in range(count):
             row = self._queue.popleft()
+            self._since.popleft()
             if row.n:
                 self._done.append(row.n)
             self.size -= row.size
@@ -306,6 +313,9 @@ class Outbox:
         self._told = max(self._told, self._first)
         self._wake_waiters()
         self._measure()
+
+    def _oldest_s(self) -> float:
+        return time.monotonic() - self._since[0] if self._since else 0.0
 
     def _measure(self) -> None:
         metrics.OUTBOX_DEPTH.set(len(self._queue))

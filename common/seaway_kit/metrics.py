@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from seaway_kit.addresses import join_address
 from seaway_kit.health import Health
 from seaway_kit.metrics_ports import split_ports
-from seaway_kit.series_cap import CappedSeries
+from seaway_kit.series_cap import CappedSeries, first_series, series_in
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Metrics:
-    """The metrics registry of a process, and the collectors that its service has added.
+    """The metrics registry of a process, and the collectors and texts that its service has added.
 
     `pages`: what the service serves beside /metrics, by path (and all below it), to the same readers.
     """
@@ -52,22 +52,34 @@ class Metrics:
         self.pages: dict[str, Page] = {}
         self._capped = CappedSeries(registry, max_series)
         self._added: list[Collector] = []
+        self._texts: list[Callable[[], str]] = []
 
     def add(self, collector: Collector) -> None:
         """Collect from `collector` at each scrape, until `close`."""
         self.registry.register(collector)
         self._added.append(collector)
 
+    def add_text(self, text: Callable[[], str]) -> None:
+        """Append what `text` returns to each scrape, until `close`: families that no collector has, in text format.
+
+        For very many samples: prometheus_client takes ten times as long for them.
+        """
+        self._texts.append(text)
+
     def text(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4."""
-        return generate_latest(self._capped)
+        texts = "".join(text() for text in self._texts)  # first, as collectors may count what was left out of them
+        self._capped.waiting = series_in(texts)
+        own = generate_latest(self._capped)
+        return own + first_series(texts, self._capped.room).encode()
 
     async def compressed(self) -> bytes:
         """The same, compressed by gzip."""
         return await asyncio.to_thread(gzip.compress, self.text(), _GZIP_LEVEL, mtime=0)
 
     def close(self) -> None:
-        """Remove the added collectors."""
+        """Remove the added collectors and texts."""
+        self._texts.clear()
         while self._added:
             self.registry.unregister(self._added.pop())
 

@@ -210,6 +210,7 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
 
 def _about(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True) if not field.is_required() else None
+    default = ",".join(default) if isinstance(default, tuple) else default
     shown = "" if default in (None, "", (), False) else f" [{default}]"
     return f"{field.description or ''}{shown}".strip().replace("%", "%%")
 

@@ -44,6 +44,8 @@ from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
 from seaway_agent.layout import Layout
 from seaway_agent.metrics.collector import ContainerCollector
+from seaway_agent.metrics.layer_sizes import LayerSizes
+from seaway_agent.metrics.node_reader import NodeReader
 from seaway_agent.metrics.stats import StatsSampling
 from seaway_agent.network.errors import SubnetError
 from seaway_agent.network.networks import NodeNetworks
@@ -331,11 +333,29 @@ class Agent:
         await self._mounted.unmount_unused()
 
     def _open_metrics(self, info: HostInfo) -> None:
-        limit = self._settings.metrics_containers
-        collector = ContainerCollector(self._inventory, info, self._cgroups, self._networks, limit)
-        self._context.metrics.add(collector)
+        settings, metrics, tasks, inventory = (
+            self._settings,
+            self._context.metrics,
+            self._context.tasks,
+            self._inventory,
+        )
+        health = partial(read_health, self._layout.root)
+        reader = NodeReader(inventory, info, self._networks, self._resolver, self._volumes.all, health)
+        sizes = LayerSizes(lambda container: self._uppers.locate(container).upper, inventory.live_ids)
+        collector = ContainerCollector(
+            inventory,
+            reader,
+            self._cgroups,
+            self._networks,
+            sizes,
+            limit=settings.metrics_containers,
+            labels=settings.metrics_container_labels,
+        )
+        metrics.add(collector)
+        metrics.add_text(collector.text)
         self._stack.callback(collector.close)
-        self._context.tasks.eternal("metrics", collector.run())
+        tasks.eternal("metrics", collector.run())
+        tasks.eternal("layer-sizes", sizes.run())
 
     async def _begin_beats(self, info: HostInfo, boot: str) -> None:
         settings, context, inventory = self._settings, self._context, self._inventory

@@ -32,7 +32,16 @@ class AgentSettings(ServiceSettings):
     outbox_bytes: int = Field(BOUND, ge=1 << 16)
     """How many bytes of events may wait for the bus; then nothing new is created, started or executed."""
     metrics_containers: int = 1_000
-    """How many containers /metrics shows, the longest-lived first; the rest are counted as dropped."""
+    """How many containers /metrics shows, those that run first; the rest are counted as dropped."""
+
+    metrics_container_labels: tuple[str, ...] = ("com.docker.compose.project", "com.docker.compose.service")
+    """Labels of containers that become labels of their metrics, separated by commas, as `container_label_…`."""
+
+    @field_validator("metrics_container_labels", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        given = value if isinstance(value, list | tuple) else [value]
+        return tuple(key.strip() for text in given for key in str(text).split(",") if key.strip())
 
     @field_validator("address")
     @classmethod

@@ -21,6 +21,7 @@ from seaway_metadata.commands.connecting import Connecting
 from seaway_metadata.commands.containers import ContainerCommands
 from seaway_metadata.commands.endpoints import Endpoints
 from seaway_metadata.commands.joining import Joining
+from seaway_metadata.commands.measures import RecordCollector
 from seaway_metadata.commands.network_removal import NetworkRemoval
 from seaway_metadata.commands.networks import NetworkCommands
 from seaway_metadata.commands.node_config import NodeConfigs
@@ -63,6 +64,7 @@ async def metadata_service(context: ServiceContext, settings: MetadataSettings) 
         with memory.loading():
             service = await stack.enter_async_context(running(context.bus, context.tasks, settings))
         context.health.set("records", True)
+        context.metrics.add(service.collector())
         log.info("serving %d containers", len(service.containers.index))
         yield
 
@@ -182,6 +184,12 @@ class Metadata:
         )
         self._removal = NodeRemoval(
             view, records, nodes, outbox, self._node_settings.reset, volumes.anonymous.forget, joining.revoke
+        )
+
+    def collector(self) -> RecordCollector:
+        """The metrics of its records."""
+        return RecordCollector(
+            self.containers.index, self._network_table.index, self.volumes.table.index, self._nodes.records
         )
 
     async def start(self) -> None:

@@ -6,7 +6,7 @@ limits only weigh in the ranking. Reservations must fit into what is free.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from seaway_contracts.placement import PlaceRequest
@@ -32,9 +32,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class Rejected:
-    """No node can take it; how many for which reason."""
+    """No node can take it; how many for which reason, and by which filter."""
 
     reasons: Mapping[str, int]
+    filters: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """`no node fits: 2 nodes: not enough memory; 1 node: down`."""
@@ -56,7 +57,7 @@ def place(request: PlaceRequest, cluster: Cluster, seed: int = 0) -> Placed | Re
         node = search.by_chance(seed)
     else:
         node = search.best()
-    return Placed(node.name) if node is not None else Rejected(search.refusals())
+    return Placed(node.name) if node is not None else search.rejected()
 
 
 class _Found(NamedTuple):
@@ -74,7 +75,9 @@ class _Search:
     def __init__(self, demand: Demand, cluster: Cluster) -> None:
         self._demand = demand
         self._cluster = cluster
-        self._checks: Sequence[Check] = tuple(filters.checks(demand, cluster).values())
+        named = filters.checks(demand, cluster)
+        self._names = tuple(named)
+        self._checks: Sequence[Check] = tuple(named.values())
         self._is_packed = _is_packed(demand, cluster)
         self._wishes: Sequence[Wish] = tuple(all_wishes(demand, cluster).values())
         self._most = (1 << len(self._wishes)) - 1
@@ -134,9 +137,17 @@ class _Search:
         choice = [node for score, node in scored if score == most]
         return choice[_mixed(seed) % len(choice)] if choice else None
 
-    def refusals(self) -> Mapping[str, int]:
+    def rejected(self) -> Rejected:
         """Why the nodes can't take it."""
-        return Counter(reason for node in self._cluster.nodes.values() if (reason := self._refusal(node)) is not None)
+        reasons: Counter[str] = Counter()
+        refusing: Counter[str] = Counter()
+        for node in self._cluster.nodes.values():
+            for name, check in zip(self._names, self._checks, strict=True):
+                if (reason := check(node)) is not None:
+                    reasons[reason] += 1
+                    refusing[name] += 1
+                    break
+        return Rejected(reasons, refusing)
 
     def _groups(self) -> tuple[list[list[Entry]], list[list[Entry]]]:
         """The groups where a node may meet all wishes, and the others; none where too little is left to reserve."""
@@ -188,14 +199,7 @@ class _Search:
         return self._rank(node)[-1]
 
     def _fits(self, node: Node) -> bool:
-        return self._refusal(node) is None
-
-    def _refusal(self, node: Node) -> str | None:
-        for check in self._checks:
-            reason = check(node)
-            if reason is not None:
-                return reason
-        return None
+        return all(check(node) is None for check in self._checks)
 
     def _score(self, node: Node) -> int:
         score = 0

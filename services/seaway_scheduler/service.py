@@ -42,6 +42,7 @@ from seaway_scheduler.cluster import Cluster
 from seaway_scheduler.conditions import matcher
 from seaway_scheduler.explain import explain
 from seaway_scheduler.holdings import Held
+from seaway_scheduler.measures import PLACEMENT_SECONDS, PLACEMENTS, count_refusal
 from seaway_scheduler.node import NodeTerms, Policy
 from seaway_scheduler.place import Rejected, place
 
@@ -105,10 +106,13 @@ class Scheduler:
         node = self._cluster.placement(request.container_id)
         if node is None or request.node not in ("", node) or node in request.excluded:
             self._cluster.unplaced(request.container_id)
-            found = place(request, self._cluster, secrets.randbits(64))
+            with PLACEMENT_SECONDS.time():
+                found = place(request, self._cluster, secrets.randbits(64))
             if isinstance(found, Rejected):
+                count_refusal(found)
                 raise SeawayError(Code.UNPLACEABLE if self._cluster.up else Code.UNAVAILABLE, str(found))
             node = found.node
+            PLACEMENTS.labels("placed").inc()
             self._cluster.placed(request, node, time.monotonic())
             reach(Failpoint.PLACE_CHOSEN)
         return Placement(node=node)

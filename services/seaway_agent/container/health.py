@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from seaway_agent.container.measures import FAILED_PROBES, PROBE_START_SECONDS, PROBES
 from seaway_agent.core.health import NOT_RUN, OUTPUT_BYTES
 from seaway_agent.execs.execs import Execs
 from seaway_agent.execs.probe import ProbeResult, run_probe
@@ -18,10 +19,15 @@ _CUT_OFF: Final = "..."
 async def probe(execs: Execs, argv: Sequence[str], timeout_ns: int) -> Probe:
     """Run one probe in a container. One that can't be run has failed, with the reason as its output."""
     began = time.time_ns()
+    PROBES.inc()
     try:
         result = await run_probe(execs, argv, timeout_ns / _SECOND_NS)
     except (SeawayError, OSError) as error:
+        FAILED_PROBES.inc()
         return Probe(started_ns=began, ended_ns=time.time_ns(), exit_code=NOT_RUN, output=str(error)[:OUTPUT_BYTES])
+    PROBE_START_SECONDS.observe(max(0, result.started_ns - began) / _SECOND_NS)
+    if result.exit_code:
+        FAILED_PROBES.inc()
     return worded(result, timeout_ns)
 
 

@@ -1,4 +1,4 @@
-"""What the agent counts and times while it works: launches and exits."""
+"""What the agent counts and times while it works: launches, exits, health probes and endpoints."""
 
 import time
 from collections.abc import Callable
@@ -21,6 +21,17 @@ LAUNCH_FAILURES: Final = Counter("seaway_agent_launch_failures", "Launches that 
 EXITS: Final = Counter("seaway_agent_exits", "Containers that ended, by outcome.", ("outcome",))
 for _outcome in get_args(Outcome):  # from 0 on: PromQL's `increase` misses the first count of a new series
     EXITS.labels(_outcome)
+# Those that follow are named as dockerd's.
+PROBES: Final = Counter("engine_daemon_health_checks", "The total number of health checks.")
+FAILED_PROBES: Final = Counter("engine_daemon_health_checks_failed", "The total number of failed health checks.")
+PROBE_START_SECONDS: Final = Histogram(
+    "engine_daemon_health_check_start_duration_seconds", "The time that it takes to prepare a health check."
+)
+NETWORK_SECONDS: Final = Histogram(
+    "engine_daemon_network_actions_seconds", "The time that each network action takes.", ("action",)
+)
+ALLOCATE: Final = NETWORK_SECONDS.labels("allocate")
+RELEASE: Final = NETWORK_SECONDS.labels("release")
 
 _SIGNALLED: Final = range(129, 193)
 

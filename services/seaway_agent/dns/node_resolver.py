@@ -14,8 +14,8 @@ from typing import Final
 
 from seaway_agent.dns import connection
 from seaway_agent.dns.connection import Connection, ResolverGone
-from seaway_agent.dns.orders import ATTACH, DETACH, HAND_OVER, SWEEP, names_to_json
-from seaway_agent.dns.port import ContainerNames, ResolverError
+from seaway_agent.dns.orders import ATTACH, COUNTS, DETACH, HAND_OVER, SWEEP, names_to_json
+from seaway_agent.dns.port import OUTCOMES, ContainerNames, ResolverError
 from seaway_agent.kernel import procs
 from seaway_agent.kernel.spawn import Spawned
 from seaway_agent.network import netns
@@ -77,6 +77,9 @@ class NodeResolver:
         self._process: Spawned | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
+        self._counted = dict.fromkeys(OUTCOMES, 0)
+        self._counts: dict[str, int] = {}
+        """Questions by outcome: those of former processes, and of the present one."""
 
     async def attach(self, container: str, sandbox: str, names: ContainerNames) -> None:
         """See the port."""
@@ -129,6 +132,19 @@ class NodeResolver:
                     await present.call(SWEEP, known=list(self._attached))
                     self._linger()
                     return
+
+    async def counts(self) -> dict[str, int]:
+        """DNS questions so far, by outcome; those that a killed process had counted last may be lost.
+
+        Raises ResolverError.
+        """
+        if (present := self._connection) is not None:
+            with contextlib.suppress(ResolverGone):
+                self._counts = (await present.call(COUNTS)).get("counts", {})
+        return self._all_counts()
+
+    def _all_counts(self) -> dict[str, int]:
+        return {outcome: number + self._counts.get(outcome, 0) for outcome, number in self._counted.items()}
 
     def close(self) -> None:
         """Leave the process alone: it serves the sandboxes that are handed over until they end. Safe to call twice."""
@@ -201,6 +217,7 @@ class NodeResolver:
                 if found is not None:
                     await self._tell_all(found)
                     self._connection = found
+                    self._counted, self._counts = self._all_counts(), {}
             return self._connection
 
     async def _found(self) -> Connection | None:

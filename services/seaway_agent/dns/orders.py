@@ -19,7 +19,7 @@ MOST: Final = 1 << 20
 FORM: Final = 1
 """The form of the messages. An agent replaces a process that speaks another one."""
 
-HELLO, ATTACH, HAND_OVER, DETACH, SWEEP = "hello", "attach", "hand-over", "detach", "sweep"
+HELLO, ATTACH, HAND_OVER, DETACH, SWEEP, COUNTS = "hello", "attach", "hand-over", "detach", "sweep", "counts"
 
 
 def names_to_json(names: ContainerNames) -> dict[str, Any]:

@@ -12,6 +12,10 @@ from typing import Final, NamedTuple, Protocol
 ADDRESS: Final = "127.0.0.11"
 """The resolver's address in each sandbox, as Docker's."""
 
+OUTCOMES: Final = ("answered", "forwarded", "failed", "refused")
+"""What becomes of a question: answered from our names; forwarded, and a server responded; failed, as none did; refused,
+as it can't be read or too many are being forwarded."""
+
 
 class ResolverError(Exception):
     """A sandbox can't have a resolver; the message says why."""

@@ -130,6 +130,10 @@ class Inventory:
             for chain in chain_ids(x.diff_id for x in runner.spec.image.layers)
         }
 
+    def live_ids(self) -> list[str]:
+        """The ids of the containers that run."""
+        return [container for container, runner in self.runners.items() if runner.status.pid]
+
     def peer(self, container: str) -> ContainerRecord | None:
         """A container's record, for another one that uses something of it; None where it isn't there."""
         runner = self.runners.get(container)

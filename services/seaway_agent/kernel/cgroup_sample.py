@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from seaway_agent.kernel.cgroup_text import (
@@ -15,6 +16,8 @@ from seaway_agent.kernel.cgroup_text import (
 
 _USEC: Final = 1000
 PROCESSES: Final = "cgroup.procs"
+PRESSURE_FILES: Final = ("cpu.pressure", "memory.pressure", "io.pressure")
+"""Files of cgroup2, also where it stands beside cgroup v1 (hybrid)."""
 
 # The files of a sample: (controller, file).
 V1_FILES: Final = (
@@ -35,6 +38,7 @@ V1_FILES: Final = (
     ("blkio", "blkio.throttle.io_service_bytes_recursive"),
     ("blkio", "blkio.throttle.io_serviced_recursive"),
 )
+V1_MORE: Final = (("memory", "memory.kmem.usage_in_bytes"),)
 V2_FILES: Final = (
     ("cpu", "cpu.stat"),
     ("memory", "memory.current"),
@@ -47,6 +51,40 @@ V2_FILES: Final = (
     ("pids", PROCESSES),
     ("io", "io.stat"),
 )
+V2_MORE: Final = (("memory", "memory.swap.current"),)
+# V1_MORE, V2_MORE: what Prometheus is shown and `docker stats` is not.
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """Time in which work waited for a resource: `some` of the processes, or all of them (`full`). Nanoseconds."""
+
+    some_ns: int = 0
+    full_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDetails:
+    """Parts and events of a cgroup's memory, sizes in bytes. None: the kernel doesn't count it.
+
+    `own_faults` are those of the cgroup's own processes, `faults` include those of the cgroups below it.
+    """
+
+    swap: int = 0
+    kernel: int | None = None
+    active_file: int = 0
+    dirty: int | None = None
+    writeback: int | None = None
+    faults: int = 0
+    major_faults: int = 0
+    own_faults: int = 0
+    own_major_faults: int = 0
+    scanned_pages: int | None = None
+    reclaimed_pages: int | None = None
+    refaults_anon: int | None = None
+    refaults_file: int | None = None
+    high_events: int | None = None
+    max_events: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +92,7 @@ class CgroupSample:
     """What a container has used so far. Times in nanoseconds, sizes in bytes; a limit is None where there is none.
 
     `memory_working_set` is usage less inactive page cache, which `docker stats` shows.
-    `processes` are those of the cgroup itself; `pids_current` counts their threads.
+    `processes` are the ids of those of the cgroup itself; `pids_current` counts their threads.
     `memory_stat` has the kernel's own names and values for Docker's `memory_stats.stats`.
     """
 
@@ -65,6 +103,8 @@ class CgroupSample:
     cpu_periods: int = 0
     cpu_throttled_periods: int = 0
     cpu_throttled_ns: int = 0
+    cpu_burst_periods: int = 0
+    cpu_burst_ns: int = 0
     memory_usage: int = 0
     memory_max_usage: int = 0
     memory_limit: int | None = None
@@ -75,11 +115,14 @@ class CgroupSample:
     memory_inactive_file: int = 0
     memory_failcnt: int = 0
     memory_stat: Mapping[str, int] | None = None
-    processes: int = 0
+    memory_details: MemoryDetails = MemoryDetails()
+    processes: tuple[str, ...] = ()
     pids_current: int = 0
     pids_limit: int | None = None
     block_io: tuple[BlockIo, ...] = ()
     oom_kills: int = 0
+    pressure: Mapping[str, Pressure] = MappingProxyType({})
+    """By file, such as `cpu.pressure`; empty without PSI in the kernel."""
 
 
 def sample_v1(files: Mapping[str, str]) -> CgroupSample:
@@ -98,6 +141,8 @@ def sample_v1(files: Mapping[str, str]) -> CgroupSample:
         cpu_periods=cpu.get("nr_periods", 0),
         cpu_throttled_periods=cpu.get("nr_throttled", 0),
         cpu_throttled_ns=cpu.get("throttled_time", 0),
+        cpu_burst_periods=cpu.get("nr_bursts", 0),
+        cpu_burst_ns=cpu.get("burst_time", 0),
         memory_usage=usage,
         memory_max_usage=parse_count(read("memory.max_usage_in_bytes", "")),
         memory_limit=parse_limit(read("memory.limit_in_bytes", "")),
@@ -108,11 +153,13 @@ def sample_v1(files: Mapping[str, str]) -> CgroupSample:
         memory_inactive_file=inactive,
         memory_failcnt=parse_count(read("memory.failcnt", "")),
         memory_stat=memory,
-        processes=read(PROCESSES, "").count("\n"),
+        memory_details=_details_v1(memory, read("memory.kmem.usage_in_bytes")),
+        processes=tuple(read(PROCESSES, "").split()),
         pids_current=parse_count(read("pids.current", "")),
         pids_limit=parse_limit(read("pids.max", "")),
         block_io=parse_blkio_v1(read(bytes_name, ""), read(ops_name, "")),
         oom_kills=parse_keyed(read("memory.oom_control", "")).get("oom_kill", 0),
+        pressure=_pressure(files),
     )
 
 
@@ -131,6 +178,8 @@ def sample_v2(files: Mapping[str, str]) -> CgroupSample:
         cpu_periods=cpu.get("nr_periods", 0),
         cpu_throttled_periods=cpu.get("nr_throttled", 0),
         cpu_throttled_ns=cpu.get("throttled_usec", 0) * _USEC,
+        cpu_burst_periods=cpu.get("nr_bursts", 0),
+        cpu_burst_ns=cpu.get("burst_usec", 0) * _USEC,
         memory_usage=usage,
         memory_max_usage=parse_count(read("memory.peak", "")),
         memory_limit=parse_limit(read("memory.max", "")),
@@ -141,9 +190,60 @@ def sample_v2(files: Mapping[str, str]) -> CgroupSample:
         memory_inactive_file=inactive,
         memory_failcnt=events.get("max", 0),
         memory_stat=memory,
-        processes=read(PROCESSES, "").count("\n"),
+        memory_details=_details_v2(memory, events, read("memory.swap.current", "")),
+        processes=tuple(read(PROCESSES, "").split()),
         pids_current=parse_count(read("pids.current", "")),
         pids_limit=parse_limit(read("pids.max", "")),
         block_io=parse_io_v2(read("io.stat", "")),
         oom_kills=events.get("oom_kill", 0),
+        pressure=_pressure(files),
     )
+
+
+def _details_v1(memory: Mapping[str, int], kernel: str | None) -> MemoryDetails:
+    read = memory.get
+    return MemoryDetails(
+        swap=read("total_swap", 0),
+        kernel=None if kernel is None else parse_count(kernel),
+        active_file=read("total_active_file", 0),
+        dirty=read("total_dirty"),
+        writeback=read("total_writeback"),
+        faults=read("total_pgfault", 0),
+        major_faults=read("total_pgmajfault", 0),
+        own_faults=read("pgfault", 0),
+        own_major_faults=read("pgmajfault", 0),
+        refaults_anon=read("total_workingset_refault_anon"),
+        refaults_file=read("total_workingset_refault_file"),
+    )
+
+
+def _details_v2(memory: Mapping[str, int], events: Mapping[str, int], swap: str) -> MemoryDetails:
+    """The own faults are not counted apart; a container has one cgroup, unless it makes more below it."""
+    read = memory.get
+    return MemoryDetails(
+        swap=parse_count(swap),
+        kernel=read("kernel"),
+        active_file=read("active_file", 0),
+        dirty=read("file_dirty"),
+        writeback=read("file_writeback"),
+        faults=read("pgfault", 0),
+        major_faults=read("pgmajfault", 0),
+        own_faults=read("pgfault", 0),
+        own_major_faults=read("pgmajfault", 0),
+        scanned_pages=read("pgscan"),
+        reclaimed_pages=read("pgsteal"),
+        refaults_anon=read("workingset_refault_anon"),
+        refaults_file=read("workingset_refault_file"),
+        high_events=events.get("high"),
+        max_events=events.get("max"),
+    )
+
+
+def _pressure(files: Mapping[str, str]) -> Mapping[str, Pressure]:
+    return {file: parse_pressure(files[file]) for file in PRESSURE_FILES if files.get(file)}
+
+
+def parse_pressure(text: str) -> Pressure:
+    """A pressure file ("some avg10=0.00 avg60=0.00 avg300=0.00 total=12" and the same for "full"; microseconds)."""
+    totals = {line.split(" ", 1)[0]: line.rpartition("total=")[2] for line in text.splitlines()}
+    return Pressure(parse_count(totals.get("some", "")) * _USEC, parse_count(totals.get("full", "")) * _USEC)

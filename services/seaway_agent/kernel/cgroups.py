@@ -14,7 +14,16 @@ from typing import Final
 
 from seaway_agent.kernel import cgroup_limits
 from seaway_agent.kernel.cgroup_limits import Limits, Write
-from seaway_agent.kernel.cgroup_sample import V1_FILES, V2_FILES, CgroupSample, sample_v1, sample_v2
+from seaway_agent.kernel.cgroup_sample import (
+    PRESSURE_FILES,
+    V1_FILES,
+    V1_MORE,
+    V2_FILES,
+    V2_MORE,
+    CgroupSample,
+    sample_v1,
+    sample_v2,
+)
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode, parse_keyed, parse_layout, parse_limit
 
 # A dying process holds its cgroup for some milliseconds after its exit was reported.
@@ -22,6 +31,8 @@ _BUSY_WAITS: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
 _POLL: Final = 0.001
 _READ_SIZE: Final = 16384
 _GONE: Final = frozenset({errno.ENOENT, errno.ENODEV})
+_ABSENT: Final = _GONE | {errno.EOPNOTSUPP}
+"""EOPNOTSUPP: a pressure file of a kernel that was booted without PSI."""
 
 
 def host_layout() -> CgroupLayout:
@@ -251,19 +262,20 @@ def _writes(layout: CgroupLayout, cgroups_path: str, limits: Limits) -> list[Wri
 class Sampler:
     """Samples one container's cgroup from files kept open (a fifth of the cost of opening them each time).
 
-    Holds up to 16 descriptors: mind RLIMIT_NOFILE. Not for two threads at once.
+    Holds up to 20 descriptors: mind RLIMIT_NOFILE. Not for two threads at once.
+    `details`: read also what Prometheus is shown and `docker stats` is not.
     """
 
-    def __init__(self, layout: CgroupLayout, cgroups_path: str) -> None:
-        v2 = layout.mode is CgroupMode.V2
-        self._sample = sample_v2 if v2 else sample_v1
+    def __init__(self, layout: CgroupLayout, cgroups_path: str, *, details: bool = False) -> None:
+        self._sample = sample_v2 if layout.mode is CgroupMode.V2 else sample_v1
         self._fds: dict[str, int] = {}
         try:
-            for controller, file in V2_FILES if v2 else V1_FILES:
-                directory = layout.directory(controller, cgroups_path)
-                with contextlib.suppress(FileNotFoundError):
-                    if directory is not None:
-                        self._fds[file] = os.open(f"{directory}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+            for directory, file in _files(layout, cgroups_path, details=details):
+                try:
+                    self._fds[file] = os.open(f"{directory}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+                except OSError as error:
+                    if error.errno not in _ABSENT:
+                        raise
         except BaseException:
             self.close()
             raise
@@ -284,6 +296,17 @@ class Sampler:
         self.close()
 
 
+def _files(layout: CgroupLayout, cgroups_path: str, *, details: bool) -> Iterator[tuple[str, str]]:
+    """Directory and name of each file that a sample may have."""
+    files, more = (V2_FILES, V2_MORE) if layout.mode is CgroupMode.V2 else (V1_FILES, V1_MORE)
+    for controller, file in (*files, *more) if details else files:
+        if (directory := layout.directory(controller, cgroups_path)) is not None:
+            yield directory, file
+    if details and layout.unified is not None:
+        for file in PRESSURE_FILES:
+            yield layout.unified + cgroups_path, file
+
+
 def _pread(fd: int) -> str:
     try:
         text = piece = os.pread(fd, _READ_SIZE, 0)
@@ -292,6 +315,6 @@ def _pread(fd: int) -> str:
             text += piece
         return text.decode()
     except OSError as error:
-        if error.errno in _GONE:
+        if error.errno in _ABSENT:
             return ""
         raise

@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import Metric
@@ -13,53 +12,80 @@ from prometheus_client.registry import Collector
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.phases import Phase
 from seaway_agent.inventory.inventory import Inventory
-from seaway_agent.kernel.hostinfo import HostInfo
-from seaway_agent.metrics.families import NodeReading, Reading, container_families, node_families
+from seaway_agent.metrics.container_families import CONTAINER
+from seaway_agent.metrics.exposition import label_name, labels_text, render
+from seaway_agent.metrics.families import NodeReading, node_families
+from seaway_agent.metrics.layer_sizes import LayerSizes
+from seaway_agent.metrics.node_reader import NodeReader
+from seaway_agent.metrics.processes import open_file_limit, open_files
+from seaway_agent.metrics.readings import Reading
 from seaway_agent.metrics.sampler import BlockDevices, Run, Samplers
+from seaway_agent.metrics.state_families import STATE
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.networks import NodeNetworks
 from seaway_agent.network.port import InterfaceCounters
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
+from seaway_contracts.containers import ContainerSpec
 
 log = logging.getLogger(__name__)
 REFRESH_S: Final = 5.0
 _LIVE: Final = frozenset({Phase.RUNNING, Phase.PAUSED})
-_MODES: Final = ("bridge", "none")
 
 
 class ContainerCollector(Collector):
-    """The node's containers as metrics; at most `limit` of them, the longest known first.
+    """The node's metrics, and as text its containers'; at most `limit` containers, first those that run.
 
-    Network counters are those of the last `refresh`, at most five seconds old while `run` runs.
+    `labels`: the containers' labels that become labels of their metrics. `sizes`: of their writable layers. Network
+    counters are those of the last `refresh`, at most five seconds old while `run` runs.
     """
 
     def __init__(
-        self, inventory: Inventory, info: HostInfo, cgroups: ContainerCgroups, networks: NodeNetworks, limit: int
+        self,
+        inventory: Inventory,
+        node: NodeReader,
+        cgroups: ContainerCgroups,
+        networks: NodeNetworks,
+        sizes: LayerSizes,
+        *,
+        limit: int,
+        labels: Collection[str] = (),
     ) -> None:
         self._inventory = inventory
-        self._info = info
+        self._node = node
         self._cgroups = cgroups
         self._networks = networks
+        self._sizes = sizes
         self._limit = limit
-        self._samplers = Samplers(cgroups.host)
+        self._labels = tuple(labels)
+        self._samplers = Samplers(cgroups.host, details=True)
         self._devices = BlockDevices()
         self._counters: dict[Run, Mapping[str, InterfaceCounters]] = {}
+        self._texts: dict[str, tuple[ContainerSpec, str]] = {}
         self._dropped = 0
 
     def describe(self) -> Iterable[Metric]:
-        """The families without any container's samples."""
-        yield from container_families(())
-        yield from node_families(NodeReading(0, 0, {}, {}, 0))
+        """The families without any samples of a node's."""
+        return node_families(NodeReading(0, 0))
 
     def collect(self) -> Iterable[Metric]:
-        """All families with their present samples."""
+        """The node's families with their present samples."""
+        return node_families(self._node.read(self._dropped))
+
+    def text(self) -> str:
+        """The containers' families with their present samples, in Prometheus' text format."""
         live = self._live()
         self._samplers.retain(live)
-        shown = list(live.items())[: self._limit]
-        self._dropped += len(live) - len(shown)
-        readings = [reading for run, runner in shown if (reading := self._read(run, runner)) is not None]
-        yield from container_families(readings)
-        yield from node_families(self._read_node())
+        others = (runner for runner in self._inventory.runners.values() if _run(runner) not in live)
+        shown = [*live.values(), *others][: self._limit]
+        self._dropped += len(self._inventory.runners) - len(shown)
+        self._texts = {runner.spec.id: (runner.spec, self._labels_of(runner.spec)) for runner in shown}
+        readings = []
+        for runner in shown:
+            run = _run(runner)
+            if run in live and (reading := self._read(run, runner)) is not None:
+                readings.append((reading, self._texts[run[0]][1]))
+        known = [((runner.spec, runner.status), self._texts[runner.spec.id][1]) for runner in shown]
+        return "".join((*render(CONTAINER, readings), *render(STATE, known)))
 
     async def run(self) -> None:
         """Refresh every five seconds; never returns."""
@@ -69,7 +95,10 @@ class ContainerCollector(Collector):
 
     async def refresh(self) -> None:
         """Read the network's counters, and close the files of containers that have ended."""
-        self._samplers.retain(self._live())
+        live = self._live()
+        self._samplers.retain(live)
+        self._sizes.retain(self._inventory.runners)
+        await self._node.refresh()
         try:
             found = await self._networks.counters()
         except (NetworkError, OSError) as error:
@@ -83,32 +112,38 @@ class ContainerCollector(Collector):
 
     def _live(self) -> dict[Run, ContainerRunner]:
         runners = self._inventory.runners.values()
-        return {(runner.spec.id, runner.status.run): runner for runner in runners if runner.machine.phase in _LIVE}
+        return {_run(runner): runner for runner in runners if runner.machine.phase in _LIVE}
+
+    def _labels_of(self, spec: ContainerSpec) -> str:
+        """The labels of all samples of a container, as text. A changed spec is another object."""
+        held = self._texts.get(spec.id)
+        if held is not None and held[0] is spec:
+            return held[1]
+        own = {f"container_label_{label_name(key)}": spec.labels.get(key, "") for key in self._labels}
+        return labels_text({"id": self._cgroups.path(spec), "image": spec.image.ref, "name": spec.name, **own})
 
     def _read(self, run: Run, runner: ContainerRunner) -> Reading | None:
         """One container; None, counted as dropped, where its files can't be opened (no descriptors are left)."""
-        spec, path = runner.spec, self._cgroups.path(runner.spec)
+        spec, status = runner.spec, runner.status
         try:
-            sample = self._samplers.sample(run, path)
+            sample = self._samplers.sample(run, self._cgroups.path(spec))
         except OSError as error:
             self._dropped += 1
             log.debug("container %s can't be sampled: %s", spec.id[:12], error)
             return None
         self._devices.learn(sample)
         return Reading(
-            id=path,
-            name=spec.name,
-            image=spec.image.ref,
-            started_ns=runner.status.started_ns,
+            spec=spec,
+            status=status,
             seen_ns=time.time_ns(),
-            resources=spec.resources,
             sample=sample,
             interfaces=self._counters.get(run, {}),
             devices=self._devices.names,
+            open_files=open_files(sample.processes),
+            open_file_limit=open_file_limit(status.pid) if status.pid else None,
+            disk=self._sizes.of(spec.id),
         )
 
-    def _read_node(self) -> NodeReading:
-        info, runners = self._info, self._inventory.runners.values()
-        states = Counter(runner.status.state for runner in runners)
-        ready = {mode: self._networks.ready(mode) for mode in _MODES}
-        return NodeReading(info.cpus, info.memory_total, states, ready, self._dropped)
+
+def _run(runner: ContainerRunner) -> Run:
+    return runner.spec.id, runner.status.run

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 _HOST_EVERY_S: Final = 10.0
 _FACTS_SENT: Final = 3
 """In how many beats changed facts are sent: one of them may be lost."""
-_ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
+ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
 
 
 def free_of(capacity: Capacity, taken: Iterable[Capacity]) -> Capacity:
@@ -106,7 +106,7 @@ class Heartbeat:
     def beat(self) -> Beat:
         """The present beat. Facts that have changed since the last ones are sent in some beats only."""
         runners = self._inventory.runners.values()
-        live = [runner for runner in runners if runner.status.state in _ALIVE]
+        live = [runner for runner in runners if runner.status.state in ALIVE]
         known, health = self.facts(), self._read_health()
         if known.id != self._facts_id:
             self._facts_id, self._facts_due = known.id, _FACTS_SENT

@@ -189,6 +189,10 @@ class Volumes:
         }
         return {record.id: record for record in self._held.all() if record.name not in new}
 
+    def all(self) -> Iterable[VolumeRecord]:
+        """All volumes, also those of containers that are not made yet."""
+        return self._held.all()
+
     # --- steps
 
     def _remove_begun(self, path: Path, known: set[str], *, whole: bool) -> bool:

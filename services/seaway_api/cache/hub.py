@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from typing import Any, Final
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from seaway_api.cache.containers import CONTAINERS, CachedContainer, ContainerNodes
 from seaway_api.cache.execs import EndedExecs, ExecCommands
@@ -16,7 +16,7 @@ from seaway_api.cache.nodes import KnownNodes
 from seaway_api.cache.readers import Reader
 from seaway_api.cache.record_cache import RecordCache
 from seaway_api.cache.reply_cache import RecordBasis, ReplyCache
-from seaway_api.translate.events import docker_event
+from seaway_api.translate.events import docker_event, is_shown
 from seaway_bus.down_nodes import DownNodes
 from seaway_bus.events import Event
 from seaway_bus.feed import EventFeed
@@ -30,6 +30,9 @@ from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 READERS: Final = Gauge("seaway_api_event_readers", "Clients that read /events just now.")
+BEHIND: Final = Gauge("seaway_api_event_readers_behind", "Events that wait for the slowest reader of /events.")
+SUBSCRIBERS: Final = Gauge("engine_daemon_events_subscribers_total", "The number of current subscribers to events.")
+EVENTS: Final = Counter("engine_daemon_events", "The number of events logged.")
 _MOST_UNSTORED: Final = 16_384
 _MOST_UNSTORED_BYTES: Final = 32 << 20
 
@@ -54,6 +57,7 @@ class Hub:
         """Volumes with a name that their user chose. Anonymous ones come and go with their containers' statuses."""
         self.ended_execs = EndedExecs()
         self.exec_commands = ExecCommands()
+        BEHIND.set_function(lambda: max((reader.behind for reader in self._readers), default=0))
 
     async def start(self) -> None:
         """Listen to all new events."""
@@ -109,13 +113,17 @@ class Hub:
         """A reader of everything from now on; give it back with `unread`."""
         reader = Reader()
         self._readers.add(reader)
-        READERS.set(self.reader_count)
+        self._count_readers()
         return reader
 
     def unread(self, reader: Reader) -> None:
         """This reader has gone."""
         self._readers.discard(reader)
+        self._count_readers()
+
+    def _count_readers(self) -> None:
         READERS.set(self.reader_count)
+        SUBSCRIBERS.set(self.reader_count)
 
     def watch(self, container_id: str) -> Watch:
         """A watch over one container from now on; give it back with `unwatch`."""
@@ -152,6 +160,8 @@ class Hub:
     def receive(self, event: Event) -> None:
         """The feed's callback."""
         envelope = event.envelope
+        if is_shown(envelope):
+            EVENTS.inc()
         if event.told:
             self._keep_unstored(event)
         if (cache := self._caches.get(envelope.noun)) is not None:

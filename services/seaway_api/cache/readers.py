@@ -37,6 +37,11 @@ class Reader:
             self._events.append(event)
         self._wake.set()
 
+    @property
+    def behind(self) -> int:
+        """How many events wait for this reader."""
+        return len(self._events)
+
     async def next(self, limit_s: float | None = None) -> list[DockerEvent]:
         """The next events, some of those that wait; waits for one. Raises CutOff, and TimeoutError after `limit_s`."""
         while not self._events:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Generic, TypeVar, cast
 
 from aiohttp import web
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from seaway_api.http import errors, replies
 from seaway_api.http.connection import Connection
@@ -31,7 +31,18 @@ SECONDS: Final = Histogram(
     ["method", "route"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
-IN_HAND: Final = Counter("seaway_api_requests_begun_total", "Requests begun.")
+BEGUN: Final = Counter("seaway_api_requests_begun_total", "Requests begun.")
+IN_HAND: Final = Gauge(
+    "seaway_api_requests_in_hand", "Requests that are not answered to their end yet.", ["method", "route"]
+)
+HOST_INFO_SECONDS: Final = Histogram(
+    "engine_daemon_host_info_functions_seconds",
+    "The time that it takes to gather information about the host.",
+    ["function"],
+)
+HOST_INFO: Final = {"/info": "system_info", "/version": "system_version"}
+"""Routes → what dockerd calls the work for them in its metrics."""
+_BAD: Final = 400
 _PATIENCE_S: Final = 5.0
 _NO_ROUTE: Final = "none"
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
@@ -62,13 +73,14 @@ class Dispatcher(Generic[C]):
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; never raises but for a lost connection."""
         started = time.perf_counter()
-        IN_HAND.inc()
+        BEGUN.inc()
         connection = cast(Connection, request.protocol)
         route: Route[Handler[C]] | None = None
         try:
             match, version = self._find(request, connection)
             route = match.route
-            response = await self._run(request, self._make_call(request, match.params, version), route, connection)
+            with labelled(IN_HAND, request.method, route.template).track_inprogress():
+                response = await self._run(request, self._make_call(request, match.params, version), route, connection)
         except ConnectionError:
             raise
         except Exception as error:
@@ -137,3 +149,5 @@ def _count(method: str, route: Route[Handler[C]] | None, status: int, took: floa
     labelled(REQUESTS, word, template, str(status)).inc()
     if route is not None and not route.waits:
         labelled(SECONDS, word, template).observe(took)
+        if status < _BAD and (function := HOST_INFO.get(template)) is not None:
+            labelled(HOST_INFO_SECONDS, function).observe(took)

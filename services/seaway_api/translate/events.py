@@ -33,6 +33,11 @@ class Commands(Protocol):
         """None where that isn't known."""
 
 
+def is_shown(envelope: Envelope) -> bool:
+    """Whether clients see such an event."""
+    return (envelope.noun, envelope.action) not in _INTERNAL
+
+
 def docker_event(
     envelope: Envelope, data: bytes, *, stored: bool = False, commands: Commands | None = None
 ) -> DockerEvent | None:
@@ -40,7 +45,7 @@ def docker_event(
 
     `commands` knows what an exec runs where the event itself doesn't say it, as it comes from the stream.
     """
-    if (envelope.noun, envelope.action) in _INTERNAL:
+    if not is_shown(envelope):
         return None
     try:
         body = orjson.loads(data)

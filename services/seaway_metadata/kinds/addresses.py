@@ -49,6 +49,12 @@ def _range(pool: Pool) -> _Range:
     return _Range(make, first, last, frozenset(edges | reserved))
 
 
+def pool_size(pool: Pool) -> int:
+    """How many addresses containers can have in a pool."""
+    range_ = _range(pool)
+    return range_.last - range_.first + 1 - sum(range_.first <= number <= range_.last for number in range_.reserved)
+
+
 class AddressBook:
     """Chooses addresses. It remembers what it has given last in each network, and what it has just promised."""
 

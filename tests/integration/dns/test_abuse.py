@@ -247,7 +247,7 @@ async def server(node: Node, tasks: Tasks) -> AsyncIterator[SandboxServer]:
     """What answers ONE, in the test's event loop."""
     await node.sandbox(ONE)
     with open("/proc/thread-self/ns/net") as home:
-        made = SandboxServer(os.dup(node.sandboxes[ONE].fd), home.fileno(), Forwards(), tasks)
+        made = SandboxServer(os.dup(node.sandboxes[ONE].fd), home.fileno(), Forwards(), tasks, Counter())
         yield made
         made.close()
 

@@ -48,6 +48,7 @@ def test_each_setting_has_a_row_with_its_default(title: str) -> None:
     assert set(rows) == set(fields)
     for name, field in fields.items():
         default = field.get_default(call_default_factory=True)
+        default = ",".join(default) if isinstance(default, tuple) else default
         shown = _IN_WORDS.get(name) or ("none" if default in ("", None, ()) else f"`{default}`")
         assert rows[name] == (name.replace("_", "-"), shown)
 

@@ -10,7 +10,10 @@ from typing import Final
 from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
-from seaway_agent.metrics.families import NodeReading, container_families, node_families
+from seaway_agent.metrics.container_families import CONTAINER
+from seaway_agent.metrics.families import NodeReading, node_families
+from seaway_agent.metrics.state_families import STATE
+from seaway_metadata.commands.measures import record_families
 
 PAGE: Final = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
 _PACKAGES: Final = (
@@ -31,8 +34,8 @@ def _declared() -> Iterator[Metric]:
             for value in vars(importlib.import_module(module.name)).values():
                 if isinstance(value, MetricWrapperBase):
                     yield from value.describe()
-    yield from container_families(())
-    yield from node_families(NodeReading(0, 0, {}, {}, 0))
+    yield from node_families(NodeReading(0, 0))
+    yield from record_families({}, (), {}, {})
 
 
 def _exposed(metric: Metric) -> str:
@@ -41,5 +44,6 @@ def _exposed(metric: Metric) -> str:
 
 def test_each_metric_has_a_row_and_each_row_a_metric() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", PAGE, re.MULTILINE))
-    types = {_exposed(metric): metric.type.replace("unknown", "untyped") for metric in _declared()}
+    types = {_exposed(metric): metric.type for metric in _declared()}
+    types |= {family.name: family.type for family in (*CONTAINER, *STATE)}
     assert rows == types

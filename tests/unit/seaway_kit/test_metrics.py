@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import aiohttp
@@ -146,5 +147,36 @@ async def test_loop_lag_is_sampled() -> None:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_is_content_with_the_process_wide_metrics() -> None:
-    checked = subprocess.run(["promtool", "check", "metrics"], input=Metrics().text(), capture_output=True, timeout=30)
+    """Of a process of its own: in this one other tests may have imported services, whose names are Docker's."""
+    script = "import sys; from seaway_kit.metrics import Metrics; sys.stdout.buffer.write(Metrics().text())"
+    text = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, check=True).stdout
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=30)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_added_texts_follow_the_registry_until_the_end() -> None:
+    registry = CollectorRegistry()
+    own, made = Metrics(registry), Gauge("made", "Texts made.", registry=registry)
+
+    def text() -> str:
+        made.inc()
+        return "# HELP b Bs.\n# TYPE b gauge\nb 1\n"
+
+    own.add_text(text)
+    lines = own.text().decode().splitlines()
+    assert lines[-3:] == ["# HELP b Bs.", "# TYPE b gauge", "b 1"] and "made 1.0" in lines
+    own.close()
+    lines = own.text().decode().splitlines()
+    assert "b 1" not in lines and "made 1.0" in lines
+
+
+@pytest.mark.parametrize(("limit", "shown", "left_out"), [(9, 3, 0), (4, 3, 0), (3, 2, 1), (1, 0, 3), (0, 0, 4)])
+def test_the_cap_is_for_texts_as_well(limit: int, shown: int, left_out: int) -> None:
+    registry = CollectorRegistry()
+    Gauge("own", "Own.", registry=registry).set(1)
+    metrics = Metrics(registry, max_series=limit)
+    metrics.add_text(lambda: '# HELP a As.\n# TYPE a gauge\na{n="1"} 1\na{n="2"} 1\n')
+    metrics.add_text(lambda: "# HELP b Bs.\n# TYPE b gauge\nb 1\n")
+    lines = metrics.text().decode().splitlines()
+    assert sum(line[:2] in ("a{", "b ") for line in lines) == shown
+    assert "# TYPE b gauge" in lines and f"seaway_metrics_left_out_series {left_out}.0" in lines

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -31,12 +32,13 @@ _SETTLES_S: Final = 1.0
 class SandboxServer:
     """Answers a container's questions from its view of the names, and forwards others.
 
-    `netns_fd` is ours from now on. `home`: the namespace that we are in. Raises OSError, NetlinkError; nothing is left
-    open then.
+    `netns_fd` is ours from now on. `home`: the namespace that we are in. `outcomes` counts what becomes of questions
+    (`port.OUTCOMES`). Raises OSError, NetlinkError; nothing is left open then.
     """
 
-    def __init__(self, netns_fd: int, home: int, forwards: Forwards, tasks: Tasks) -> None:
+    def __init__(self, netns_fd: int, home: int, forwards: Forwards, tasks: Tasks, outcomes: Counter[str]) -> None:
         self._spaces = netns_fd, home
+        self._outcomes = outcomes
         self._forwards = forwards
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
@@ -118,16 +120,21 @@ class SandboxServer:
             common, response = unusual.read(message)
             question = None if common is None else wire.parse(common)
             if common is None or question is None:
+                self._outcomes["refused"] += 1
                 return response, None
             message = common
         records = self._view.find(question.name, question.type)
         if records is not None:
+            self._outcomes["answered"] += 1
             return wire.answer(message, question, records, wire.MOST if tcp else question.size), None
         if not self._names.forwards or not self._names.upstreams:
+            self._outcomes["failed"] += 1
             return wire.failure(message, question, wire.SERVFAIL), None
         if self._names.dotless_stay and question.type in (A, AAAA) and _is_dotless(question.name):
+            self._outcomes["answered"] += 1
             return wire.answer(message, question, (), wire.MOST), None
         if not self._forwards.admit(self._forwarding):
+            self._outcomes["refused"] += 1
             return wire.failure(message, question, wire.REFUSED), None
         self._forwarding += 1
         return None, (message, question)
@@ -150,7 +157,12 @@ class SandboxServer:
                 return
 
     async def _forward_datagram(self, query: bytes, question: Question, asker: Any) -> None:
-        self._send(await forward.ask(query, question, self._names.upstreams, self._spaces, tcp=False), asker)
+        self._send(await self._ask(query, question, tcp=False), asker)
+
+    async def _ask(self, query: bytes, question: Question, *, tcp: bool) -> bytes:
+        response = await forward.ask(query, question, self._names.upstreams, self._spaces, tcp=tcp)
+        self._outcomes["failed" if wire.code_of(response) == wire.SERVFAIL else "forwarded"] += 1
+        return response
 
     def _send(self, response: bytes, asker: Any) -> None:
         with contextlib.suppress(OSError):  # its buffer is full, or its own firewall refuses
@@ -183,7 +195,7 @@ class SandboxServer:
                 response, forwarded = self._at_once(message, question, tcp=True)
                 if forwarded is not None:
                     try:
-                        response = await forward.ask(*forwarded, self._names.upstreams, self._spaces, tcp=True)
+                        response = await self._ask(*forwarded, tcp=True)
                     finally:
                         self._release()
                 if response is None:

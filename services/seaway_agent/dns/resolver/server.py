@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ import uvloop
 
 from seaway_agent.dns.orders import (
     ATTACH,
+    COUNTS,
     DETACH,
     FORM,
     HAND_OVER,
@@ -50,6 +52,7 @@ class ResolverServer:
         self._zone = Zone()
         self._sandboxes: dict[str, SandboxServer] = {}
         self._forwards = Forwards()
+        self._outcomes: Counter[str] = Counter()
         self._tasks = Tasks("resolver")
         self._done = asyncio.Event()
 
@@ -115,7 +118,8 @@ class ResolverServer:
             self._carry_out(words, fd)
         except (NetworkError, OSError) as error:
             return {"id": words["id"], "error": str(error)}
-        return {"id": words["id"], "form": FORM}
+        counts = {"counts": self._outcomes} if words["do"] == COUNTS else {}
+        return {"id": words["id"], "form": FORM, **counts}
 
     def _carry_out(self, words: Mapping[str, Any], fd: int) -> None:
         do = words["do"]
@@ -140,7 +144,9 @@ class ResolverServer:
             os.close(fd)
         else:
             self._drop(container, sandbox)
-            sandbox = self._sandboxes[container] = SandboxServer(fd, self._home, self._forwards, self._tasks)
+            sandbox = self._sandboxes[container] = SandboxServer(
+                fd, self._home, self._forwards, self._tasks, self._outcomes
+            )
         if sandbox is None:
             return
         sandbox.use(names, self._zone.put(container, names.endpoints))

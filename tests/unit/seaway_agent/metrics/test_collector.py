@@ -1,6 +1,7 @@
 """A scrape over runners, on plain files instead of cgroups."""
 
 import os
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +12,17 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import CollectorRegistry
 
 from seaway_agent.core.phases import Phase
+from seaway_agent.dns.port import ResolverError
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
 from seaway_agent.kernel.hostinfo import HostInfo
 from seaway_agent.metrics.collector import ContainerCollector
+from seaway_agent.metrics.layer_sizes import LayerSizes
+from seaway_agent.metrics.node_reader import NodeReader
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.port import InterfaceCounters
+from seaway_agent.node.health import Health
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
-from seaway_contracts.containers import ContainerSpec, ContainerStatus, State
+from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, State
 from seaway_testing import builders
 from seaway_testing.descriptors import open_descriptors
 
@@ -46,6 +51,9 @@ class StandInNetwork:
     def ready(self, mode: str) -> int:
         return {"bridge": 8, "none": 4}[mode]
 
+    def present(self) -> tuple[object, ...]:
+        return ("bridge",)
+
     def endpoints(self, container: str) -> tuple[str, ...]:
         return tuple(self.found.get(container, ()))
 
@@ -56,17 +64,33 @@ class StandInNetwork:
 
 
 @dataclass
+class StandInResolver:
+    """A resolver whose counts a test sets."""
+
+    found: dict[str, int] = field(default_factory=dict)
+    fails: bool = False
+
+    async def counts(self) -> dict[str, int]:
+        if self.fails:
+            raise ResolverError("the process is gone")
+        return dict(self.found)
+
+
+@dataclass
 class StandInNode:
     """What the collector asks an inventory for, and what it is given besides."""
 
     cgroups: ContainerCgroups
     network: StandInNetwork
+    node: str = "n1"
+    resolver: StandInResolver = field(default_factory=StandInResolver)
+    sizes: LayerSizes = field(default_factory=lambda: LayerSizes(Path, list))
     runners: dict[str, StandInRunner] = field(default_factory=dict)
 
     def add(self, seed: int, phase: Phase = Phase.RUNNING, run: int = 1) -> StandInRunner:
         spec = builders.spec(seed, labels={"team": "blue"})
         state = State.RUNNING if phase is Phase.RUNNING else State.EXITED
-        status = builders.status(state, run=run, started_ns=5_000_000_000, pid=1)
+        status = builders.status(state, run=run, started_ns=5_000_000_000, pid=os.getpid())
         runner = self.runners[spec.id] = StandInRunner(spec, status, StandInMachine(phase))
         directory = self.directory(spec)
         directory.mkdir(parents=True, exist_ok=True)
@@ -88,9 +112,12 @@ def node(tmp_path: Path) -> StandInNode:
     return stand_in(tmp_path)
 
 
-def collector_for(node: StandInNode, limit: int = 1_000) -> ContainerCollector:
+def collector_for(node: StandInNode, limit: int = 1_000, labels: tuple[str, ...] = ()) -> ContainerCollector:
     info = HostInfo("h", "6", "os", "1", "x86_64", "amd64", 4, 8 << 30, 0, "extfs", CgroupMode.V2, ())
-    return ContainerCollector(cast(Any, node), info, node.cgroups, cast(Any, node.network), limit)
+    inventory, network = cast(Any, node), cast(Any, node.network)
+    health = Health(pids=1000, free_pids=900, disk=100, free_disk=60)
+    reader = NodeReader(inventory, info, network, node.resolver, list, lambda: health)
+    return ContainerCollector(inventory, reader, node.cgroups, network, node.sizes, limit=limit, labels=labels)
 
 
 @pytest.fixture
@@ -103,13 +130,15 @@ def collector(node: StandInNode) -> Iterator[ContainerCollector]:
 def scrape(collector: ContainerCollector) -> dict[str, float]:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
-    lines = (x.rpartition(" ") for x in generate_latest(registry).decode().splitlines() if not x.startswith("#"))
+    containers = collector.text()
+    text = generate_latest(registry).decode() + containers
+    lines = (x.rpartition(" ") for x in text.splitlines() if not x.startswith("#"))
     return {name: float(value) for name, _, value in lines}
 
 
 def cpu_of(found: dict[str, float]) -> dict[str, float]:
     named = {name: value for name, value in found.items() if name.startswith("container_cpu_usage_seconds_total")}
-    return {name.partition('name="')[2].rstrip('"}'): value for name, value in named.items()}
+    return {name.partition('name="')[2].partition('"')[0]: value for name, value in named.items()}
 
 
 def test_only_running_containers_are_sampled_and_all_are_counted(
@@ -126,9 +155,79 @@ def test_only_running_containers_are_sampled_and_all_are_counted(
     assert found["machine_cpu_cores"] == 4
 
 
-def test_a_users_labels_never_become_labels(node: StandInNode, collector: ContainerCollector) -> None:
+def test_the_state_is_shown_of_all(node: StandInNode, collector: ContainerCollector) -> None:
+    node.add(1)
+    node.add(3, phase=Phase.IDLE)
+    states = {name for name in scrape(collector) if name.startswith("seaway_container_state")}
+    assert {'name="box1",state="running"' in name or 'name="box3",state="exited"' in name for name in states} == {True}
+    assert len(states) == 2
+
+
+def test_labels_of_containers_become_labels_if_they_are_listed(
+    node: StandInNode, collector: ContainerCollector
+) -> None:
     node.add(1)
     assert not [name for name in scrape(collector) if "team" in name or "blue" in name]
+    listing = collector_for(node, labels=("team", "com.example/other"))
+    named = [name for name in scrape(listing) if name.startswith(("container_", "seaway_container_"))]
+    assert named and all('{container_label_team="blue",id=' in name for name in named)
+    listing.close()
+
+
+def test_a_renamed_container_has_its_new_name(node: StandInNode, collector: ContainerCollector) -> None:
+    runner = node.add(1)
+    assert list(cpu_of(scrape(collector))) == ["box1"]
+    runner.spec = runner.spec.model_copy(update={"name": "other"})
+    assert list(cpu_of(scrape(collector))) == ["other"]
+
+
+def test_what_placement_sees_of_the_node(node: StandInNode, collector: ContainerCollector) -> None:
+    for seed in (1, 2):
+        runner = node.add(seed, phase=Phase.RUNNING if seed == 1 else Phase.IDLE)
+        resources = Resources(nano_cpus=500_000_000, memory=2 << 30, memory_reservation=1 << 30, cpu_reservation=10**9)
+        runner.spec = runner.spec.model_copy(update={"resources": resources})
+    found = scrape(collector)
+    kinds = ("capacity", "free", "reserved")
+    assert [found[f'seaway_node_cpu_cores{{kind="{kind}"}}'] for kind in kinds] == [4, 3.5, 2]
+    assert [found[f'seaway_node_memory_bytes{{kind="{kind}"}}'] for kind in kinds] == [8 << 30, 7 << 30, 2 << 30]
+    assert [found[f'seaway_node_disk_bytes{{kind="{kind}"}}'] for kind in kinds[:2]] == [100, 60]
+
+
+async def test_dns_questions_are_those_of_the_last_refresh(node: StandInNode, collector: ContainerCollector) -> None:
+    name = 'seaway_agent_dns_queries_total{outcome="answered"}'
+    assert scrape(collector)[name] == 0
+    node.resolver.found = {"answered": 3}
+    await collector.refresh()
+    node.resolver.fails = True
+    await collector.refresh()
+    assert scrape(collector)[name] == 3
+
+
+async def test_the_writable_layer_is_measured_apart(node: StandInNode, tmp_path: Path) -> None:
+    upper = tmp_path / "upper"
+    upper.mkdir()
+    (upper / "file").write_bytes(bytes(5000))
+    node.sizes = LayerSizes(lambda container: upper, list)
+    collector = collector_for(node)
+    runner = node.add(1)
+    assert not [name for name in scrape(collector) if name.startswith("container_fs_usage_bytes")]
+    await node.sizes.measure(runner.spec.id)
+    assert [v for name, v in scrape(collector).items() if name.startswith("container_fs_usage_bytes")] == [5000]
+    node.runners.clear()
+    await collector.refresh()
+    assert node.sizes.of(runner.spec.id) is None
+    collector.close()
+
+
+def test_open_files_and_their_limit_are_those_of_its_processes(
+    node: StandInNode, collector: ContainerCollector
+) -> None:
+    runner = node.add(1)
+    (node.directory(runner.spec) / "cgroup.procs").write_text(f"{os.getpid()}\n4194303\n")
+    found = {name.partition("{")[0]: value for name, value in scrape(collector).items()}
+    assert found["container_processes"] == 2
+    assert found["container_file_descriptors"] >= 3
+    assert found["container_ulimits_soft"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def test_more_than_the_limit_are_left_out_and_counted(node: StandInNode) -> None:
