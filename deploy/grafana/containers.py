@@ -18,6 +18,10 @@ def _rate(metric: str, by: str = "name") -> str:
     return rate(metric, _CHOSEN, by)
 
 
+def _faults(kind: str) -> str:
+    return rate("container_memory_failures_total", f'{_CHOSEN},scope="container",failure_type="{kind}"', "name")
+
+
 def _each(title: str, unit: str, query: str) -> Panel:
     """One series for each container."""
     return Panel(title, unit, {"{{name}}": query})
@@ -29,6 +33,7 @@ def _two(title: str, unit: str, first: tuple[str, str], second: tuple[str, str],
 
 
 _LIMIT: Final = f"sum by (name) ({selector('container_spec_memory_limit_bytes', _CHOSEN)} > 0)"
+_RESTARTS: Final = selector("seaway_container_restarts_total", _CHOSEN)
 _STARTED: Final = f"max by (name) ({selector('container_start_time_seconds', _CHOSEN)})"
 
 CONTAINER: Final = Dashboard(
@@ -50,6 +55,23 @@ CONTAINER: Final = Dashboard(
                 key="name",
             ),
         ),
+        "State": (
+            Panel(
+                "All",
+                "none",
+                {
+                    "Restarts": _now("seaway_container_restarts_total"),
+                    "Last exit code": _now("seaway_container_exit_code"),
+                    "Killed for want of memory": _now("seaway_container_oom_killed"),
+                    "Healthy (-1: no check)": _now("container_health_state"),
+                },
+                "table",
+                24,
+                key="name",
+            ),
+            Panel("By state", "none", {"{{state}}": total("seaway_container_state", _CHOSEN, "state")}, stacked=True),
+            _each("Restarts in ten minutes", "none", f"sum by (name) (increase({_RESTARTS}[10m]))"),
+        ),
         "CPU": (
             _each("Used", "none", _rate("container_cpu_usage_seconds_total")),
             _two(
@@ -62,6 +84,12 @@ CONTAINER: Final = Dashboard(
                 "Held back by the quota, share of periods",
                 "percentunit",
                 f"{_rate('container_cpu_cfs_throttled_periods_total')} / {_rate('container_cpu_cfs_periods_total')}",
+            ),
+            _two(
+                "Waiting for a CPU, share of time",
+                "percentunit",
+                ("some", _rate("container_pressure_cpu_waiting_seconds_total")),
+                ("all", _rate("container_pressure_cpu_stalled_seconds_total")),
             ),
         ),
         "Memory": (
@@ -82,6 +110,18 @@ CONTAINER: Final = Dashboard(
                 "none",
                 ("limit hit", _now("container_memory_failcnt")),
                 ("killed", _now("container_oom_events_total")),
+            ),
+            _two(
+                "Waiting for memory, share of time",
+                "percentunit",
+                ("some", _rate("container_pressure_memory_waiting_seconds_total")),
+                ("all", _rate("container_pressure_memory_stalled_seconds_total")),
+            ),
+            _two(
+                "Page faults",
+                "ops",
+                ("minor", _faults("pgfault")),
+                ("major", _faults("pgmajfault")),
             ),
         ),
         "Network": (
@@ -127,6 +167,14 @@ CONTAINER: Final = Dashboard(
                 ("reads", _rate("container_fs_reads_total")),
                 ("writes", _rate("container_fs_writes_total")),
             ),
+            _two(
+                "Waiting for a disk, share of time",
+                "percentunit",
+                ("some", _rate("container_pressure_io_waiting_seconds_total")),
+                ("all", _rate("container_pressure_io_stalled_seconds_total")),
+            ),
+            _each("Writable layer", "bytes", _now("container_fs_usage_bytes")),
+            _each("Open files", "none", _now("container_file_descriptors")),
             _two(
                 "Processes and threads",
                 "none",

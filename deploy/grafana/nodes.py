@@ -9,13 +9,25 @@ NODE_CHOICE: Final = Variable("node", "label_values(machine_cpu_cores, node)")
 _OF_NODE: Final = 'node=~"$node"'
 _OF_AGENT: Final = 'service="agent",node=~"$node"'
 _LAUNCH: Final = "seaway_agent_launch_seconds"
+_ACTIONS: Final = "engine_daemon_container_actions_seconds"
+_PLACEMENT: Final = "seaway_scheduler_placement_seconds"
+_ADDRESSES: Final = "seaway_network_addresses_used / seaway_network_addresses"
+
+
+def _reserved(metric: str) -> str:
+    return f'sum({metric}{{kind="reserved"}}) / sum({metric}{{kind="capacity"}})'
+
+
+def _by_kind(metric: str) -> dict[str, str]:
+    return {"{{kind}}": total(metric, _OF_NODE, "kind")}
+
 
 CLUSTER: Final = Dashboard(
     "cluster",
     "Cluster",
     {
         "Now": (
-            stat("Agents up", "none", 'sum(up{job="seaway",service="agent"})'),
+            stat("Nodes down", "none", 'max(seaway_metadata_nodes{state="down"})', bad=1),
             stat("Services down", "none", 'count(up{job="seaway"} == 0) or vector(0)', bad=1),
             stat("Running containers", "none", 'sum(seaway_agent_containers{state="running"})'),
             stat("CPUs in use", "percentunit", "sum(node:container_cpu_usage_seconds:rate5m) / sum(machine_cpu_cores)"),
@@ -38,6 +50,31 @@ CLUSTER: Final = Dashboard(
                 },
             ),
             Panel("Failed launches", "ops", {"{{node}}": top(rate("seaway_agent_launch_failures_total", by="node"))}),
+        ),
+        "Placement": (
+            Panel(
+                "Placed and refused", "ops", {"{{outcome}}": rate("seaway_scheduler_placements_total", by="outcome")}
+            ),
+            Panel("Refused by filter", "ops", {"{{filter}}": rate("seaway_scheduler_refusals_total", by="filter")}),
+            Panel(
+                "Time to choose a node",
+                "s",
+                {"median": quantile(0.5, _PLACEMENT), "99 %": quantile(0.99, _PLACEMENT)},
+            ),
+            Panel(
+                "Share that is reserved",
+                "percentunit",
+                {
+                    "CPUs": _reserved("seaway_node_cpu_cores"),
+                    "memory": _reserved("seaway_node_memory_bytes"),
+                },
+            ),
+            Panel(
+                "Addresses in use, share of the network's",
+                "percentunit",
+                {"{{network}} {{subnet}}": top(f"max by (network, subnet) ({_ADDRESSES})")},
+            ),
+            Panel("Records", "none", {"{{kind}}": "max by (kind) (seaway_metadata_records)"}),
         ),
         "Nodes (the ten highest)": (
             Panel(
@@ -91,7 +128,32 @@ NODE: Final = Dashboard(
             Panel("By state", "none", {"{{state}}": total("seaway_agent_containers", _OF_NODE, "state")}, stacked=True),
             Panel("Exits by outcome", "ops", {"{{outcome}}": rate("seaway_agent_exits_total", _OF_NODE, "outcome")}),
         ),
+        "Resources": (
+            Panel("CPUs", "none", _by_kind("seaway_node_cpu_cores")),
+            Panel("Memory", "bytes", _by_kind("seaway_node_memory_bytes")),
+            Panel("Disk of the agent's data", "bytes", _by_kind("seaway_node_disk_bytes")),
+            Panel("Processes", "none", _by_kind("seaway_node_pids")),
+            Panel("Volumes", "none", _by_kind("seaway_agent_volumes")),
+            Panel(
+                "Networks and endpoints",
+                "none",
+                {
+                    "networks": total("seaway_agent_networks", _OF_NODE),
+                    "endpoints": total("seaway_agent_network_endpoints", _OF_NODE),
+                },
+            ),
+            Panel("DNS queries", "ops", {"{{outcome}}": rate("seaway_agent_dns_queries_total", _OF_NODE, "outcome")}),
+            Panel(
+                "Health probes",
+                "ops",
+                {
+                    "all": rate("engine_daemon_health_checks_total", _OF_AGENT),
+                    "failed": rate("engine_daemon_health_checks_failed_total", _OF_AGENT),
+                },
+            ),
+        ),
         "Agent": (
+            Panel("Actions on containers, 95 %", "s", {"{{action}}": quantile(0.95, _ACTIONS, _OF_AGENT, "action")}),
             Panel("Steps of a launch, 95 %", "s", {"{{phase}}": quantile(0.95, _LAUNCH, _OF_NODE, "phase")}),
             Panel("Network sandboxes ready", "none", {"{{mode}}": total("seaway_agent_pool_ready", _OF_NODE, "mode")}),
             Panel("CPU", "none", {"{{node}}": top(rate("process_cpu_seconds_total", _OF_AGENT, "node"))}),

@@ -35,6 +35,11 @@ SERVICES: Final = Dashboard(
                 "s",
                 {"median": quantile(0.5, _API_SECONDS), "99 %": quantile(0.99, _API_SECONDS)},
             ),
+            Panel(
+                "Requests not answered yet",
+                "none",
+                {"{{method}} {{route}}": top(total("seaway_api_requests_in_hand", by="method, route"))},
+            ),
         ),
         "Calls over the bus": (
             Panel("Calls served", "reqps", {"{{call}}": top(rate("seaway_bus_served_total", _CHOSEN, "call"))}),
@@ -95,6 +100,9 @@ SERVICES: Final = Dashboard(
                 "none",
                 {"{{service}} {{node}}": top(total("seaway_bus_reconnects_total", _CHOSEN, "service, node"))},
             ),
+            Panel(
+                "Series left out", "none", {"{{instance}}": top(total("seaway_metrics_left_out_series", by="instance"))}
+            ),
         ),
         "Images": (
             Panel("Pulls", "ops", {"{{outcome}}": rate("seaway_image_pulls_total", by="outcome")}),
@@ -111,7 +119,7 @@ EVENTS: Final = Dashboard(
     "Events",
     {
         "Now": (
-            stat("Events stored", "eps", rate("seaway_bus_feed_events_total", 'way="stored"')),
+            stat("Events", "eps", "max(rate(engine_daemon_events_total[$__rate_interval]))"),
             stat("Waiting in outboxes", "none", total("seaway_bus_outbox_events"), bad=1000),
             stat("Fullest outbox", "percentunit", f"max({_SHARE})", bad=0.5),
             stat("Dropped", "none", "sum(seaway_bus_outbox_dropped_total) or vector(0)", bad=1),
@@ -122,6 +130,11 @@ EVENTS: Final = Dashboard(
             Panel("Received", "eps", {"{{service}} {{way}}": rate("seaway_bus_feed_events_total", by="service, way")}),
             Panel(
                 "Received more than once", "eps", {"{{service}}": rate("seaway_bus_feed_repeats_total", by="service")}
+            ),
+            Panel(
+                "From an event's time to its delivery, 99 %",
+                "s",
+                {"{{service}}": quantile(0.99, "seaway_bus_feed_lag_seconds", by="service")},
             ),
             Panel(
                 "Time until the stream has an event",
@@ -137,10 +150,16 @@ EVENTS: Final = Dashboard(
                 {
                     "reading": total("seaway_api_event_readers"),
                     "cut off": total("seaway_api_event_readers_cut_off_total"),
+                    "events that the slowest is behind": "max(seaway_api_event_readers_behind)",
                 },
             ),
         ),
         "Outboxes": (
+            Panel(
+                "Age of the oldest event",
+                "s",
+                {"{{service}} {{node}}": top("max by (service, node) (seaway_bus_outbox_oldest_seconds)")},
+            ),
             Panel(
                 "Events waiting",
                 "none",

@@ -1,54 +1,64 @@
-"""The real Prometheus, scraping a suite."""
+"""The real Prometheus, with scrape configurations of a test."""
 
+import contextlib
 import json
-import math
+import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from e2e_rig.engine import Daemon
 from seaway_testing.ports import free_port
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-_INTERVALS: Final = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+
+
+def fetch(url: str, **headers: str) -> tuple[int, str]:
+    """Status and body of an answer. Raises OSError if there is none."""
+    try:
+        with _opener.open(urllib.request.Request(url, headers=headers), timeout=20) as reply:
+            return int(reply.status), str(reply.read().decode())
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
 
 
 class Prometheus:
-    """One with this configuration, to which it adds short intervals; its data are in `directory`."""
+    """A running one."""
 
-    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
-        (directory / "prometheus.yml").write_text(json.dumps(config | {"global": _INTERVALS}))
-        listen = f"127.0.0.1:{free_port()}"
-        self.url = f"http://{listen}"
-        words = ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data"]
-        self._daemon = Daemon([*words, f"--web.listen-address={listen}"], directory / "prometheus.out")
+    def __init__(self, url: str) -> None:
+        self._url = url
 
-    def start(self) -> None:
-        """Wait until it answers."""
-        self._daemon.until(self._is_ready, "Prometheus")
-
-    def stop(self) -> None:
-        """End it."""
-        self._daemon.stop()
-
-    def _is_ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether it answers."""
         try:
-            return bool(fetch(f"{self.url}/-/ready"))
+            return fetch(f"{self._url}/-/ready")[0] == 200
         except OSError:
             return False
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """The samples that a query finds now."""
-        url = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-        return list(json.loads(fetch(url))["data"]["result"])
+        """The answer to a query: series with their value now."""
+        words = urllib.parse.urlencode({"query": query})
+        return list(json.loads(fetch(f"{self._url}/api/v1/query?{words}")[1])["data"]["result"])
 
-    def has_data(self, query: str) -> bool:
-        """Whether a query finds a sample that is a number."""
-        return any(not math.isnan(float(sample["value"][1])) for sample in self.ask(query))
+    def targets(self) -> list[dict[str, Any]]:
+        """What it scrapes."""
+        return list(json.loads(fetch(f"{self._url}/api/v1/targets")[1])["data"]["activeTargets"])
 
 
-def fetch(url: str) -> str:
-    """What a page says."""
-    with _opener.open(url, timeout=10) as reply:
-        return str(reply.read().decode())
+@contextlib.contextmanager
+def scraping(place: Path, *jobs: dict[str, Any], rules: str = "") -> Iterator[Prometheus]:
+    """Run Prometheus with these jobs, each second, and files of rules (a pattern); ends it afterwards."""
+    every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    config = {"global": every, "scrape_configs": jobs, "rule_files": [rules] if rules else []}
+    (place / "prometheus.yml").write_text(json.dumps(config))
+    listen = f"127.0.0.1:{free_port()}"
+    words = ["prometheus", f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]
+    daemon = Daemon([*words, f"--web.listen-address={listen}"], place / "prometheus.out")
+    made = Prometheus(f"http://{listen}")
+    try:
+        daemon.until(made.ready, "Prometheus")
+        yield made
+    finally:
+        daemon.stop()

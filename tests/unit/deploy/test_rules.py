@@ -19,3 +19,9 @@ def test_an_alert_is_complete_and_fires_in_a_test(rule: dict[str, dict[str, str]
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert set(rule["annotations"]) == {"summary", "description"}
     assert re.search(rf"""labels: '\{{alertname="{rule["alert"]}\"""", _TESTS.read_text())
+
+
+def test_the_page_on_metrics_lists_all_alerts() -> None:
+    page = (DEPLOY.parent / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| (\w+) \| (critical|warning) \|", page, re.MULTILINE)
+    assert rows == [(rule["alert"], rule["labels"]["severity"]) for rule in _ALERTS]
