@@ -12,7 +12,7 @@ from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 from tests.prometheus_queries import DEPLOY, RULES, Query, dashboard_queries, measured, metrics, rule_queries
 
-pytestmark = pytest.mark.seaway_only
+pytestmark = [pytest.mark.seaway_only, pytest.mark.timeout(300)]
 
 PRESSURE = [
     f"container_pressure_{what}_{how}_seconds_total"
@@ -105,7 +105,7 @@ def without_data(prometheus: Prometheus, cli: DockerCli, queries: Iterable[Query
         return not waiting
 
     with contextlib.suppress(TimeoutError):
-        eventually(none, "data for each query", 60)
+        eventually(none, "data for each query", 120)  # sizes of writable layers are measured once a minute
     return waiting
 
 
