@@ -37,7 +37,7 @@ LOOP_LAG: Final = Histogram(
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 _GZIP_LEVEL: Final = 1
-"""Metrics repeat themselves: the fastest level makes them 15 times smaller already."""
+"""The fastest: the best one makes metrics smaller by a tenth, and takes twice the time."""
 Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -26,9 +26,8 @@ from seaway_kit.tasks import Tasks
 TARGETS: Final = "/sd"
 METRICS_OF: Final = "/metrics/of"
 PATIENCE_S: Final = 5.0
-_LEAST_S: Final = 0.1
-_ANSWER_S: Final = 0.5
-"""Before a scraper's time-out the answer must be there, with the reason why there are no metrics."""
+_ANSWER_S: Final = 1.0
+"""So long before a scraper's time-out a process must have answered: the bus waits half a second beyond its limit."""
 _COPIES_S: Final = 0.5
 _REMEMBERED_S: Final = 3600.0
 _MOST_BYTES: Final = 64 << 20
@@ -135,7 +134,9 @@ def _patience(request: web.Request) -> float:
         given = float(request.headers["X-Prometheus-Scrape-Timeout-Seconds"])
     except (KeyError, ValueError):
         return PATIENCE_S
-    return max(_LEAST_S, min(PATIENCE_S, given - _ANSWER_S))
+    if not given > 0:
+        return PATIENCE_S
+    return min(PATIENCE_S, max(given - _ANSWER_S, given / 2))
 
 
 def _answer(request: web.Request, data: bytes) -> web.Response:

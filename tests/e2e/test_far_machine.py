@@ -12,6 +12,7 @@ from e2e_rig import images
 from e2e_rig.certificates import Authority
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Daemon
+from e2e_rig.prometheus import fetch
 from e2e_rig.seaway import COMMANDS, Seaway, seaway
 from e2e_rig.waits import eventually
 from e2e_rig.world import HOST, World
@@ -86,6 +87,18 @@ def test_containers_on_another_machine(suite: Seaway, far: str, docker_config: P
     assert cli("cp", f"{container}:/etc/hostname", "-").code == 0
     assert cli("commit", container, "made:there").out.startswith("sha256:")
     suite.api.remove_all()
+
+
+def test_metrics_of_another_machine_need_no_port_of_it(suite: Seaway, far: str) -> None:
+    """The far agent serves its metrics on its own loopback; the API reads them over the bus."""
+    base = suite.row("api")["metrics"].removesuffix("/metrics")
+
+    def listed() -> bool:
+        return f"/metrics/of/agent/{_FAR}" in fetch(f"{base}/sd")[1]
+
+    eventually(listed, "the far agent among the targets", 20)
+    status, text = fetch(f"{base}/metrics/of/agent/{_FAR}")
+    assert status == 200 and "machine_memory_bytes" in text
 
 
 def test_a_machine_joins_by_a_token_and_the_ca_alone(

@@ -1,21 +1,15 @@
 """Metrics that only those read who have the token: the real Prometheus has it."""
 
-import json
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_rig.engine import Daemon
+from e2e_rig.prometheus import fetch, scraping
 from e2e_rig.seaway import Seaway, seaway
 from e2e_rig.waits import eventually
 
-from seaway_testing.ports import free_port
-
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 TOKEN = "a-token-of-this-test"
 
 
@@ -32,11 +26,7 @@ def suite(e2e_directory: Path, name: str) -> Iterator[Seaway]:
 
 
 def status_of(url: str, **headers: str) -> int:
-    try:
-        with _opener.open(urllib.request.Request(url, headers=headers), timeout=10) as reply:
-            return int(reply.status)
-    except urllib.error.HTTPError as refused:
-        return refused.code
+    return fetch(url, **headers)[0]
 
 
 def test_every_service_asks_for_the_token(suite: Seaway, tmp_path: Path) -> None:
@@ -52,24 +42,13 @@ def test_every_service_asks_for_the_token(suite: Seaway, tmp_path: Path) -> None
         "authorization": {"credentials_file": str(suite.root.parent / "token")},
         "static_configs": [{"targets": [urllib.parse.urlsplit(url).netloc for url in urls.values()]}],
     }
-    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}
-    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
-    listen = f"127.0.0.1:{free_port()}"
-    words = ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
-    daemon = Daemon([*words, f"--web.listen-address={listen}"], tmp_path / "prometheus.out")
+    with scraping(tmp_path, job) as prometheus:
 
-    def all_up() -> bool:
-        try:
-            with _opener.open(f"http://{listen}/api/v1/targets", timeout=5) as reply:
-                targets = json.load(reply)["data"]["activeTargets"]
-        except OSError:
-            return False
-        return len(targets) == len(urls) and {target["health"] for target in targets} == {"up"}
+        def all_up() -> bool:
+            targets = prometheus.targets()
+            return len(targets) == len(urls) and {target["health"] for target in targets} == {"up"}
 
-    try:
         eventually(all_up, "all targets to be up", 60)
-    finally:
-        daemon.stop()
 
 
 def test_a_token_file_that_is_missing_or_empty(e2e_directory: Path, name: str) -> None:

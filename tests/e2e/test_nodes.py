@@ -38,13 +38,14 @@ def suite(e2e_directory: Path) -> Iterator[Seaway]:
 class Second:
     """Node n2: an agent alone, with directories of its own."""
 
-    def __init__(self, suite: Seaway, place: Path) -> None:
+    def __init__(self, suite: Seaway, place: Path, *more: str) -> None:
+        """`more`: further options of its agent."""
         self.place = place
         words = [str(COMMANDS / "seaway-agent"), "--node", "n2", "--root", f"{place}/root", "--run", f"{place}/run"]
         added = seaway("node", "add", "n2", "--root", str(suite.root), "--run", str(suite.run))
         assert added.returncode == 0, added.stderr
         words += ["--nats", suite.nats_url, "--nats-user", "agent.n2"]
-        self._words = [*words, "--nats-password-file", f"{suite.root}/secrets/agent.n2"]
+        self._words = [*words, "--nats-password-file", f"{suite.root}/secrets/agent.n2", *more]
         self._daemon: Daemon | None = None
         self._starts = 0
 
@@ -59,6 +60,11 @@ class Second:
         done = subprocess.run([*self._words, *words], capture_output=True, text=True, timeout=60)
         refusal = next(line for line in done.stderr.splitlines() if "can't run" in line)
         return done.returncode, refusal
+
+    @property
+    def log(self) -> str:
+        """What its agent has logged since its last start."""
+        return (self.place / f"agent{self._starts}.log").read_text()
 
     def kill(self) -> None:
         """kill -9."""

@@ -38,6 +38,7 @@ def load(prepared: up.Prepared, _: tuple[Listener, ...]) -> Iterator[ServiceSpec
         node=prepared.options.node_name,
         passwords=prepared.options.passwords,
         listen=prepared.options.bus,
+        metrics_port=prepared.options.metrics_port,
         own_nats=prepared.nats is not None,
     )
     runs: dict[str, Callable[..., int]] = {"metadata": metadata.run, "scheduler": run_scheduler}
