@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # promtool refuses gauges named *_created
 
+DOCKERD_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""The bounds of dockerd's histograms."""
 _LAG_SAMPLE_S: Final = 0.5
 LOOP_LAG: Final = Histogram(
     "seaway_event_loop_lag_seconds",

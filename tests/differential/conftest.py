@@ -14,7 +14,7 @@ import pytest
 _HERE = Path(__file__).parent
 sys.path[:0] = [path for path in (str(_HERE), str(_HERE.parent / "e2e")) if path not in sys.path]
 
-from differ.pair import Pair
+from differ.pair import DOCKER_METRICS, Pair
 from e2e_rig.dockerd import Dockerd
 from e2e_rig.engine import Engine
 from e2e_rig.seaway import Seaway
@@ -42,14 +42,13 @@ def pair() -> Iterator[Pair]:
     directory = Path(tempfile.mkdtemp(prefix="diff-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
-        docker, seaway = Dockerd(directory / "docker"), Seaway(directory / "seaway")
+        docker, seaway = Dockerd(directory / "docker", DOCKER_METRICS), Seaway(directory / "seaway")
         pool = stack.enter_context(ThreadPoolExecutor(2))
-        for done in [pool.submit(_start, engine, stack) for engine in (docker, seaway)]:
-            done.result()
-        yield Pair(docker, seaway, pool)
+        starting = {engine: pool.submit(_start, engine, stack) for engine in (docker, seaway)}
+        yield Pair(docker, seaway, pool, {engine: started.result() for engine, started in starting.items()})
 
 
-def _start(engine: Engine, stack: ExitStack) -> None:
+def _start(engine: Engine, stack: ExitStack) -> World:
     """In a network namespace of its own: both want the same bridge addresses and ports."""
     world = World()
     stack.callback(world.close)
@@ -57,3 +56,4 @@ def _start(engine: Engine, stack: ExitStack) -> None:
     with world.inside():
         engine.start()
     Pair.load(engine)
+    return world

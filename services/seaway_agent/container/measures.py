@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 from prometheus_client import Counter, Histogram
 
 from seaway_agent.core.instructions import Exit
+from seaway_kit.metrics import DOCKERD_BUCKETS
 
 Phase = Literal["create", "start"]
 Outcome = Literal["success", "failure", "signal", "oom", "unknown"]
@@ -25,12 +26,18 @@ for _outcome in get_args(Outcome):  # from 0 on: PromQL's `increase` misses the 
 PROBES: Final = Counter("engine_daemon_health_checks", "The total number of health checks.")
 FAILED_PROBES: Final = Counter("engine_daemon_health_checks_failed", "The total number of failed health checks.")
 PROBE_START_SECONDS: Final = Histogram(
-    "engine_daemon_health_check_start_duration_seconds", "The time that it takes to prepare a health check."
+    "engine_daemon_health_check_start_duration_seconds",
+    "The time that it takes to prepare a health check.",
+    buckets=DOCKERD_BUCKETS,
 )
 NETWORK_SECONDS: Final = Histogram(
-    "engine_daemon_network_actions_seconds", "The time that each network action takes.", ("action",)
+    "engine_daemon_network_actions_seconds",
+    "The time that each network action takes.",
+    ("action",),
+    buckets=DOCKERD_BUCKETS,
 )
 ALLOCATE: Final = NETWORK_SECONDS.labels("allocate")
+CONNECT: Final = NETWORK_SECONDS.labels("connect")
 RELEASE: Final = NETWORK_SECONDS.labels("release")
 
 _SIGNALLED: Final = range(129, 193)

@@ -11,6 +11,7 @@ from prometheus_client.samples import Sample
 
 from seaway_contracts.containers import State
 from seaway_contracts.nodes import CORE, Capacity, Reservation
+from seaway_kit.metrics import DOCKERD_BUCKETS
 
 ACTIONS: Final[Mapping[str, str]] = {
     "container.create": "create",
@@ -20,8 +21,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "container.changes": "changes",
 }
 """Commands to the agent → what dockerd calls them in its metrics."""
-_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
-"""dockerd's. Each is also a bound of the times from which the actions are taken."""
+_BOUNDS: Final = (*DOCKERD_BUCKETS, inf)
+"""Each is also a bound of the times from which the actions are taken."""
 _ENGINE_STATES: Final[Mapping[str, State]] = {"running": State.RUNNING, "paused": State.PAUSED}
 _NONE: Final = Capacity(nano_cpus=0, memory=0)
 

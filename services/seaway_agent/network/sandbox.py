@@ -15,7 +15,7 @@ from seaway_agent.network import netns, rtnl
 from seaway_agent.network.driver import PluggedEndpoint
 from seaway_agent.network.errors import NetworkError, SandboxGone
 from seaway_agent.network.netlink import ROUTE, NetlinkSocket
-from seaway_agent.network.port import EndpointInfo
+from seaway_agent.network.port import EndpointInfo, InterfaceCounters
 from seaway_kit.failpoints import Failpoint, reach
 
 # Docker's settings in each container's own namespace.
@@ -109,6 +109,24 @@ class Sandbox:
 def first_by_rank(endpoints: Iterable[PluggedEndpoint]) -> PluggedEndpoint | None:
     """The endpoint that gets a default route. See `route_rank`."""
     return min(endpoints, key=lambda plugged: plugged.rank, default=None)
+
+
+def counters_inside(pid: int) -> dict[str, InterfaceCounters]:
+    """The counters of all interfaces in a process's namespace, by name; none if it has ended."""
+    try:
+        return parse_interface_counters(Path(f"/proc/{pid}/net/dev").read_text())
+    except OSError:
+        return {}
+
+
+def parse_interface_counters(text: str) -> dict[str, InterfaceCounters]:
+    """The counters in a text of /proc/<pid>/net/dev: 8 numbers of what was received, 8 of what was sent."""
+    found = {}
+    for line in text.splitlines()[2:]:
+        name, _, numbers = line.partition(":")
+        counts = [int(word) for word in numbers.split()]
+        found[name.strip()] = InterfaceCounters(*counts[0:4], *counts[8:12])
+    return found
 
 
 def namespace_of(pid: int) -> int:

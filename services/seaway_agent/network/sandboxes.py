@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Address
 
 from seaway_agent.network import names, netns, options
@@ -13,7 +13,7 @@ from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.netlink import NetlinkSocket
 from seaway_agent.network.network_table import Network, NetworkTable
 from seaway_agent.network.port import EndpointInfo, EndpointRequest, InterfaceCounters, route_rank
-from seaway_agent.network.sandbox import Sandbox, links, new_sandbox, socket_in
+from seaway_agent.network.sandbox import Sandbox, counters_inside, links, new_sandbox, socket_in
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Sandboxes:
     def counters(self, sandboxes: Mapping[str, Sandbox]) -> dict[str, dict[str, InterfaceCounters]]:
         """The counters of these sandboxes, by name and interface."""
         found = self._networks.counters(plugged for sandbox in sandboxes.values() for plugged in sandbox.plugged)
-        return {name: _by_interface(sandbox.plugged, found) for name, sandbox in sandboxes.items()}
+        return {name: _by_interface(sandbox, found) for name, sandbox in sandboxes.items()}
 
     def close(self) -> None:
         """Forget all sandboxes; those of live containers stay."""
@@ -209,8 +209,11 @@ class Sandboxes:
             self._networks.of(plugged).driver.release(plugged)
 
 
-def _by_interface(
-    endpoints: Iterable[PluggedEndpoint], found: Mapping[str, InterfaceCounters]
-) -> dict[str, InterfaceCounters]:
-    known = ((plugged.info.interface, found.get(plugged.info.host_interface)) for plugged in endpoints)
-    return {interface: counters for interface, counters in known if counters is not None}
+def _by_interface(sandbox: Sandbox, found: Mapping[str, InterfaceCounters]) -> dict[str, InterfaceCounters]:
+    """The counters of a sandbox: `found` on the host, or read inside for drivers without host interfaces (macvlan)."""
+    known = [(plugged.info.interface, found.get(plugged.info.host_interface)) for plugged in sandbox.plugged]
+    if all(counters is not None for _, counters in known):
+        return {interface: counters for interface, counters in known if counters is not None}
+    inside = counters_inside(sandbox.pid)
+    every = ((interface, counters or inside.get(interface)) for interface, counters in known)
+    return {interface: counters for interface, counters in every if counters is not None}

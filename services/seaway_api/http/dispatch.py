@@ -19,6 +19,7 @@ from seaway_api.translate.version import API_VERSION, MIN_API_VERSION, ApiVersio
 from seaway_bus.metrics import labelled
 from seaway_contracts.errors import unavailable
 from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
+from seaway_kit.metrics import DOCKERD_BUCKETS
 
 log = logging.getLogger(__name__)
 C = TypeVar("C")
@@ -39,6 +40,7 @@ HOST_INFO_SECONDS: Final = Histogram(
     "engine_daemon_host_info_functions_seconds",
     "The time that it takes to gather information about the host.",
     ["function"],
+    buckets=DOCKERD_BUCKETS,
 )
 HOST_INFO: Final = {"/info": "system_info", "/version": "system_version"}
 """Routes → what dockerd calls the work for them in its metrics."""

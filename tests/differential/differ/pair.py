@@ -1,11 +1,13 @@
 """The two engines that are compared."""
 
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Final
 
 from e2e_rig import images
 from e2e_rig.engine import Engine
+from e2e_rig.world import World
 
 from differ.compare import Difference, differences
 from differ.run import observe
@@ -16,14 +18,18 @@ _HEALTHY: Final = {"Cmd": ["sleep", "60"], "Healthcheck": {"Test": ["CMD-SHELL",
 
 _SHELLED: Final = {"Cmd": ["sleep", "60"], "Shell": ["/bin/echo", "-n"], "OnBuild": ["RUN true"]}
 
+DOCKER_METRICS: Final = "127.0.0.1:9323"
+"""The address of dockerd's metrics, in its own world."""
+
 
 @dataclass
 class Pair:
-    """`found` are the differences of all scenarios that have been run so far, by their case."""
+    """`worlds`: where each engine is. `found`: the differences of the scenarios that were run so far, by their case."""
 
     docker: Engine
     seaway: Engine
     pool: Executor
+    worlds: Mapping[Engine, World]
     found: dict[str, list[Difference]] = field(default_factory=dict)
 
     @staticmethod

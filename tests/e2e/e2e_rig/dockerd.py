@@ -21,8 +21,10 @@ class Dockerd(Engine):
     noise = ("/netns/",)  # collected by dockerd once a minute
     descriptor_slack = 4
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, metrics: str = "") -> None:
+        """`metrics`: the address (HOST:PORT) at which it serves /metrics; it has none by default."""
         super().__init__(directory)
+        self._metrics = metrics
         self._daemons: dict[str, Daemon] = {}
         self._parent = f"e2e-dockerd-{os.getpid()}"
 
@@ -34,6 +36,7 @@ class Dockerd(Engine):
         words = ["dockerd", "--containerd", str(address), "--data-root", f"{self.root}/docker"]
         words += ["--exec-root", f"{self.run}/x", "--pidfile", f"{self.run}/dockerd.pid", "-H", self.host]
         words += ["--cgroup-parent", self._parent, "--live-restore"]
+        words += ["--metrics-addr", self._metrics] if self._metrics else []
         dockerd = Daemon(words, self.run / "dockerd.log")
         dockerd.until(self.serves, "dockerd's ping", 60)
         self._daemons = {"dockerd": dockerd, "containerd": containerd}

@@ -143,3 +143,20 @@ async def test_a_container_may_have_a_bridge_and_a_macvlan(
     assert ask(held.netns_fd, "10.77.0.2", 7000) == "10.77.0.20"
     assert "default via 172.18.0.1 dev eth0" in Namespace(held.netns_fd).run("ip", "route")
     await node.release(held)
+
+
+async def test_traffic_is_counted_where_the_host_has_no_interface(node: Node, start: Start, serve: Serve) -> None:
+    await node.networks.make(lan(internal=True))
+    one, two = await node.acquire(at(20)), await node.acquire(at(21))
+    serve(one.netns_fd, 80)
+    assert ask(two.netns_fd, "10.77.0.20", 80) == "10.77.0.21"
+    processes = [start(held.netns_fd) for held in (one, two)]
+    for held, process in zip((one, two), processes, strict=True):
+        node.networks.hand_over(held.container, process.pid)
+    counters = [counters["eth0"] for counters in (await node.networks.counters()).values()]
+    assert len(counters) == 2
+    assert all(found.rx_bytes > 0 < found.tx_packets for found in counters)
+    for held, process in zip((one, two), processes, strict=True):
+        end(process)
+        await node.release(held)
+    await node.networks.remove("a" * 64)
