@@ -196,8 +196,8 @@ def _check_metrics_ports(base: int) -> None:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError as error:
             raise CliError(
-                f"port {port} of 127.0.0.1, for the metrics of {service}, can't be had ({os.strerror(error.errno or 0)}): "
-                "give another first port by --metrics-port, or 0 for any free ones"
+                f"port {port} of 127.0.0.1, for the metrics of {service}, can't be had "
+                f"({os.strerror(error.errno or 0)}): give another first port by --metrics-port, or 0 for any free ones"
             ) from None
 
 
