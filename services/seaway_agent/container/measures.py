@@ -37,7 +37,7 @@ NETWORK_SECONDS: Final = Histogram(
     buckets=DOCKERD_BUCKETS,
 )
 ALLOCATE: Final = NETWORK_SECONDS.labels("allocate")
-CONNECT: Final = NETWORK_SECONDS.labels("connect")
+CONNECT_SECONDS: Final = NETWORK_SECONDS.labels("connect")
 RELEASE: Final = NETWORK_SECONDS.labels("release")
 
 _SIGNALLED: Final = range(129, 193)
