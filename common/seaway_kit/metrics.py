@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from seaway_kit.addresses import join_address
 from seaway_kit.health import Health
 from seaway_kit.metrics_ports import split_ports
-from seaway_kit.series_cap import CappedSeries, first_series, series_in
+from seaway_kit.series_cap import CappedSeries
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry = REGISTRY, max_series: int = sys.maxsize) -> None:
         self.registry = registry
         self.pages: dict[str, Page] = {}
-        self._capped = CappedSeries(registry, max_series)
         self._added: list[Collector] = []
         self._texts: list[Callable[[], str]] = []
+        self._capped = CappedSeries(registry, max_series, lambda: "".join(text() for text in self._texts))
 
     def add(self, collector: Collector) -> None:
         """Collect from `collector` at each scrape, until `close`."""
@@ -70,10 +70,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4."""
-        texts = "".join(text() for text in self._texts)  # first, as collectors may count what was left out of them
-        self._capped.waiting = series_in(texts)
-        own = generate_latest(self._capped)
-        return own + first_series(texts, self._capped.room).encode()
+        return generate_latest(self._capped) + self._capped.text.encode()
 
     async def compressed(self) -> bytes:
         """The same, compressed by gzip."""

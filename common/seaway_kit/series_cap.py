@@ -1,6 +1,6 @@
 """Bounds how many series a process exports, and counts what was left out."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import Gauge, Metric
@@ -18,18 +18,19 @@ _WHOLE: Final = frozenset({"histogram", "summary"})
 class CappedSeries(Collector):
     """What `source` collects, but at most `limit` series: the last ones of a family are left out.
 
-    `waiting`: how many further series a text has, which follows what is collected; `room` is for how many of them there
-    is room then.
+    `more` returns further families as text, for which the rest of the limit is.
     """
 
-    def __init__(self, source: Collector, limit: int) -> None:
+    def __init__(self, source: Collector, limit: int, more: Callable[[], str] = str) -> None:
         self._source = source
         self._limit = limit
-        self.waiting = 0
-        self.room = limit
+        self._more = more
+        self.text = ""
+        """What fits of the further families, after each collecting."""
 
     def collect(self) -> Iterable[Metric]:
         """The families that fit, and how many series did not."""
+        more = self._more()  # first, as a collector may count what was left out of it
         room, left_out = self._limit, 0
         for family in self._source.collect():
             count = len(family.samples)
@@ -38,27 +39,9 @@ class CappedSeries(Collector):
             left_out += count - len(family.samples)
             room -= len(family.samples)
             yield family
-        self.room = room
-        LEFT_OUT.set(left_out + max(0, self.waiting - room))
+        self.text, cut = shortened_text(more, room)
+        LEFT_OUT.set(left_out + cut)
         yield from LEFT_OUT.collect()
-
-
-def series_in(text: str) -> int:
-    """The number of series in a text of Prometheus' format, in which each line ends with a line feed."""
-    return text.count("\n") - text.count("\n# ") - text.startswith("# ")
-
-
-def first_series(text: str, count: int) -> str:
-    """The text with its first `count` series, and with all comments."""
-    if series_in(text) <= count:
-        return text
-    kept = []
-    for line in text.splitlines(keepends=True):
-        comment = line.startswith("# ")
-        count -= not comment
-        if comment or count >= 0:
-            kept.append(line)
-    return "".join(kept)
 
 
 def _shortened(family: Metric, count: int) -> Metric:
@@ -66,3 +49,19 @@ def _shortened(family: Metric, count: int) -> Metric:
     shorter = Metric(family.name, family.documentation, family.type, family.unit)
     shorter.samples = family.samples[:count]
     return shorter
+
+
+def shortened_text(text: str, limit: int) -> tuple[str, int]:
+    """A text of families with at most `limit` series, and how many were left out."""
+    comments = text.count("\n#") + text.startswith("#")
+    series = text.count("\n") - comments
+    if series <= limit:
+        return text, 0
+    kept, room = [], limit
+    for line in text.splitlines(keepends=True):
+        if not line.startswith("#"):
+            room -= 1
+            if room < 0:
+                continue
+        kept.append(line)
+    return "".join(kept), series - limit

@@ -24,6 +24,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 import measure  # noqa: E402
 import names  # noqa: E402
 import networks  # noqa: E402
+import scrapes  # noqa: E402
 import standing  # noqa: E402
 import stats  # noqa: E402
 import streams  # noqa: E402
@@ -43,6 +44,7 @@ EVENT_TARGET = 1 / 5
 STATS_TARGET = 1 / 10
 STATS_CONTAINERS = 50
 STATS_S = 8.0
+SCRAPED, SCRAPE_TARGET_MS, WATCHED_TARGET_MS = 100, 20.0, 30.0
 IDLE, IDLE_TARGET = 50, 1 / 5
 LISTED, LIST_TARGET, INSPECT_TARGET = 1000, 1 / 5, 2.0
 DNS_TARGET = 1.0
@@ -88,6 +90,7 @@ def arguments() -> argparse.Namespace:
         "events",
         "streams",
         "stats",
+        "metrics",
         "standing",
         "networks",
         "dns",
@@ -170,6 +173,8 @@ async def engine_rows(
         rows += await event_rows(clients, directory, given.rounds, given.count)
     if given.only in (None, "stats"):
         rows.append(await stats_row(engines, two, given.rounds))
+    if given.only in (None, "metrics"):
+        rows += await metrics_rows(engines, two)
     if given.only in (None, "standing"):
         rows += await standing_rows(engines, two)
     if given.only in (None, "dns"):
@@ -222,6 +227,24 @@ async def stats_row(engines: dict[str, Engine], clients: dict[str, Client], roun
         for name, client in clients.items():
             samples[name].append(await stats.streaming(engines[name], client, STATS_CONTAINERS, STATS_S))
     return _ratio(f"CPU of streaming {STATS_CONTAINERS} stats (ms/s)", samples, STATS_TARGET)
+
+
+async def metrics_rows(engines: dict[str, Engine], clients: dict[str, Client]) -> list[Row]:
+    """CPU for the metrics of many containers: absolute, as Docker has no metrics of containers, but single samples."""
+    samples: dict[str, list[float]] = {}
+    idle = 0.0
+    for name, client in clients.items():
+        engine = engines[name]
+        async with scrapes.standing(client, SCRAPED) as containers:
+            samples[name] = await scrapes.once_ms(engine, client, containers)
+            if isinstance(engine, Seaway):
+                idle = await scrapes.idle_ms(engine)
+    scrape = f"CPU of reading {SCRAPED} containers once"
+    watched = f"CPU of {SCRAPED} idle containers, scraped every 15 s"
+    return [
+        Row(scrape, measure.median(samples["seaway"]), "ms", SCRAPE_TARGET_MS, samples),
+        Row(watched, idle, "ms/s", WATCHED_TARGET_MS, {"seaway": [idle]}),
+    ]
 
 
 async def standing_rows(engines: dict[str, Engine], clients: dict[str, Client]) -> list[Row]:

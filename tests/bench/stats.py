@@ -19,10 +19,10 @@ async def streaming(engine: Engine, client: Client, count: int, seconds: float) 
         for container in containers:
             await client.start(container)
         await asyncio.sleep(_WARM_UP_S)
-        idle = await _cpu_rate(engine, seconds)
+        idle = await cpu_rate(engine, seconds)
         followers = [asyncio.ensure_future(_follow(client, container)) for container in containers]
         await asyncio.sleep(_WARM_UP_S)
-        busy = await _cpu_rate(engine, seconds)
+        busy = await cpu_rate(engine, seconds)
         for follower in followers:
             follower.cancel()
         await asyncio.gather(*followers, return_exceptions=True)
@@ -38,11 +38,12 @@ async def _follow(client: Client, container: str) -> None:
             pass
 
 
-async def _cpu_rate(engine: Engine, seconds: float) -> float:
+async def cpu_rate(engine: Engine, seconds: float) -> float:
+    """Milliseconds of CPU a second that the engine's processes take."""
     pids = processes(engine)
-    before, began = sum(map(_cpu_ms, pids)), time.monotonic()
+    before, began = sum(map(cpu_ms, pids)), time.monotonic()
     await asyncio.sleep(seconds)
-    return (sum(map(_cpu_ms, pids)) - before) / (time.monotonic() - began)
+    return (sum(map(cpu_ms, pids)) - before) / (time.monotonic() - began)
 
 
 def processes(engine: Engine) -> set[int]:
@@ -55,7 +56,7 @@ def processes(engine: Engine) -> set[int]:
     return found - {os.getpid()}
 
 
-def _cpu_ms(pid: int) -> float:
+def cpu_ms(pid: int) -> float:
     """All threads of a process, by the scheduler's own count."""
     total = 0
     for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):

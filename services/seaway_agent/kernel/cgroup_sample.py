@@ -24,35 +24,36 @@ V1_FILES: Final = (
     ("cpuacct", "cpuacct.usage"),
     ("cpuacct", "cpuacct.usage_user"),
     ("cpuacct", "cpuacct.usage_sys"),
-    ("cpuacct", "cpuacct.usage_percpu"),
     ("cpu", "cpu.stat"),
     ("memory", "memory.usage_in_bytes"),
     ("memory", "memory.max_usage_in_bytes"),
-    ("memory", "memory.limit_in_bytes"),
     ("memory", "memory.stat"),
     ("memory", "memory.failcnt"),
     ("memory", "memory.oom_control"),
     ("pids", "pids.current"),
-    ("pids", "pids.max"),
     ("pids", PROCESSES),
     ("blkio", "blkio.throttle.io_service_bytes_recursive"),
     ("blkio", "blkio.throttle.io_serviced_recursive"),
 )
-V1_MORE: Final = (("memory", "memory.kmem.usage_in_bytes"),)
+V1_STATS: Final = (
+    ("cpuacct", "cpuacct.usage_percpu"),
+    ("memory", "memory.limit_in_bytes"),
+    ("pids", "pids.max"),
+)
+V1_DETAILS: Final = (("memory", "memory.kmem.usage_in_bytes"),)
 V2_FILES: Final = (
     ("cpu", "cpu.stat"),
     ("memory", "memory.current"),
     ("memory", "memory.peak"),
-    ("memory", "memory.max"),
     ("memory", "memory.stat"),
     ("memory", "memory.events"),
     ("pids", "pids.current"),
-    ("pids", "pids.max"),
     ("pids", PROCESSES),
     ("io", "io.stat"),
 )
-V2_MORE: Final = (("memory", "memory.swap.current"),)
-# V1_MORE, V2_MORE: what Prometheus is shown and `docker stats` is not.
+V2_STATS: Final = (("memory", "memory.max"), ("pids", "pids.max"))
+V2_DETAILS: Final = (("memory", "memory.swap.current"),)
+# …_STATS: what only `docker stats` shows. …_DETAILS: what only Prometheus is shown, with the pressure.
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class CgroupSample:
 
 
 def sample_v1(files: Mapping[str, str]) -> CgroupSample:
-    """A sample of the texts of V1_FILES by file name; a missing file counts as empty."""
+    """A sample of the texts of these files by file name; a missing file counts as empty."""
     read = files.get
     cpu = parse_keyed(read("cpu.stat", ""))
     memory = parse_keyed(read("memory.stat", ""))
@@ -164,7 +165,7 @@ def sample_v1(files: Mapping[str, str]) -> CgroupSample:
 
 
 def sample_v2(files: Mapping[str, str]) -> CgroupSample:
-    """A sample of the texts of V2_FILES by file name; a missing file counts as empty."""
+    """A sample of the texts of these files by file name; a missing file counts as empty."""
     read = files.get
     cpu = parse_keyed(read("cpu.stat", ""))
     memory = parse_keyed(read("memory.stat", ""))

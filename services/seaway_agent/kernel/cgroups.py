@@ -16,10 +16,12 @@ from seaway_agent.kernel import cgroup_limits
 from seaway_agent.kernel.cgroup_limits import Limits, Write
 from seaway_agent.kernel.cgroup_sample import (
     PRESSURE_FILES,
+    V1_DETAILS,
     V1_FILES,
-    V1_MORE,
+    V1_STATS,
+    V2_DETAILS,
     V2_FILES,
-    V2_MORE,
+    V2_STATS,
     CgroupSample,
     sample_v1,
     sample_v2,
@@ -263,7 +265,7 @@ class Sampler:
     """Samples one container's cgroup from files kept open (a fifth of the cost of opening them each time).
 
     Holds up to 20 descriptors: mind RLIMIT_NOFILE. Not for two threads at once.
-    `details`: read also what Prometheus is shown and `docker stats` is not.
+    `details`: for Prometheus, which is shown more than `docker stats`, and no limits: the container's spec has them.
     """
 
     def __init__(self, layout: CgroupLayout, cgroups_path: str, *, details: bool = False) -> None:
@@ -298,8 +300,11 @@ class Sampler:
 
 def _files(layout: CgroupLayout, cgroups_path: str, *, details: bool) -> Iterator[tuple[str, str]]:
     """Directory and name of each file that a sample may have."""
-    files, more = (V2_FILES, V2_MORE) if layout.mode is CgroupMode.V2 else (V1_FILES, V1_MORE)
-    for controller, file in (*files, *more) if details else files:
+    if layout.mode is CgroupMode.V2:
+        files = (*V2_FILES, *(V2_DETAILS if details else V2_STATS))
+    else:
+        files = (*V1_FILES, *(V1_DETAILS if details else V1_STATS))
+    for controller, file in files:
         if (directory := layout.directory(controller, cgroups_path)) is not None:
             yield directory, file
     if details and layout.unified is not None:

@@ -12,9 +12,11 @@ from prometheus_client.registry import Collector
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.phases import Phase
 from seaway_agent.inventory.inventory import Inventory
-from seaway_agent.metrics.container_families import CONTAINER
+from seaway_agent.metrics import host
+from seaway_agent.metrics.container_families import HOST, OWN
 from seaway_agent.metrics.exposition import label_name, labels_text, render
 from seaway_agent.metrics.families import NodeReading, node_families
+from seaway_agent.metrics.host import HostReader
 from seaway_agent.metrics.layer_sizes import LayerSizes
 from seaway_agent.metrics.node_reader import NodeReader
 from seaway_agent.metrics.processes import open_file_limit, open_files
@@ -29,6 +31,7 @@ from seaway_contracts.containers import ContainerSpec
 
 log = logging.getLogger(__name__)
 REFRESH_S: Final = 5.0
+_HOST_LABELS: Final = labels_text(host.LABELS)
 _LIVE: Final = frozenset({Phase.RUNNING, Phase.PAUSED})
 
 
@@ -58,6 +61,7 @@ class ContainerCollector(Collector):
         self._limit = limit
         self._labels = tuple(labels)
         self._samplers = Samplers(cgroups.host, details=True)
+        self._host = HostReader(cgroups.host)
         self._devices = BlockDevices()
         self._counters: dict[Run, Mapping[str, InterfaceCounters]] = {}
         self._texts: dict[str, tuple[ContainerSpec, str]] = {}
@@ -85,7 +89,8 @@ class ContainerCollector(Collector):
             if run in live and (reading := self._read(run, runner)) is not None:
                 readings.append((reading, self._texts[run[0]][1]))
         known = [((runner.spec, runner.status), self._texts[runner.spec.id][1]) for runner in shown]
-        return "".join((*render(CONTAINER, readings), *render(STATE, known)))
+        of_host = [*self._read_host(), *readings]
+        return "".join((*render(HOST, of_host), *render(OWN, readings), *render(STATE, known)))
 
     async def run(self) -> None:
         """Refresh every five seconds; never returns."""
@@ -98,6 +103,7 @@ class ContainerCollector(Collector):
         live = self._live()
         self._samplers.retain(live)
         self._sizes.retain(self._inventory.runners)
+        await self._refresh_host()
         await self._node.refresh()
         try:
             found = await self._networks.counters()
@@ -109,6 +115,7 @@ class ContainerCollector(Collector):
     def close(self) -> None:
         """Close all containers' files."""
         self._samplers.close()
+        self._host.close()
 
     def _live(self) -> dict[Run, ContainerRunner]:
         runners = self._inventory.runners.values()
@@ -121,6 +128,20 @@ class ContainerCollector(Collector):
             return held[1]
         own = {f"container_label_{label_name(key)}": spec.labels.get(key, "") for key in self._labels}
         return labels_text({"id": self._cgroups.path(spec), "image": spec.image.ref, "name": spec.name, **own})
+
+    async def _refresh_host(self) -> None:
+        """In a thread: a file system of a broken disk may take long."""
+        try:
+            await asyncio.to_thread(self._host.refresh)
+        except OSError as error:
+            log.warning("the host's file systems can't be read: %s", error)
+
+    def _read_host(self) -> list[tuple[Reading, str]]:
+        try:
+            return [(self._host.read(), _HOST_LABELS)]
+        except OSError as error:
+            log.debug("the host can't be sampled: %s", error)
+            return []
 
     def _read(self, run: Run, runner: ContainerRunner) -> Reading | None:
         """One container; None, counted as dropped, where its files can't be opened (no descriptors are left)."""
@@ -141,7 +162,7 @@ class ContainerCollector(Collector):
             devices=self._devices.names,
             open_files=open_files(sample.processes),
             open_file_limit=open_file_limit(status.pid) if status.pid else None,
-            disk=self._sizes.of(spec.id),
+            disks=self._sizes.of(spec.id),
         )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from seaway_agent.kernel.cgroup_sample import MemoryDetails
 from seaway_agent.kernel.cgroup_text import BlockIo
-from seaway_agent.metrics.exposition import Family, Kind, Many, Single
+from seaway_agent.metrics.exposition import Family, Kind, Many, Single, escaped
 from seaway_agent.metrics.readings import DiskUse, Reading, cpu_limits
 from seaway_agent.network.port import InterfaceCounters
 
@@ -31,7 +31,7 @@ def _pressure(name: str, text: str, file: str, *, full: bool) -> Family[Reading]
 def _network(name: str, text: str, value: Callable[[InterfaceCounters], int]) -> Family[Reading]:
     def values(reading: Reading) -> Iterator[tuple[str, float]]:
         for interface, counters in reading.interfaces.items():
-            yield f'interface="{interface}"', value(counters)
+            yield f'interface="{escaped(interface)}"', value(counters)
 
     return Many(f"container_network_{name}_total", "counter", text, values)
 
@@ -46,8 +46,7 @@ def _io(name: str, text: str, value: Callable[[BlockIo], int]) -> Family[Reading
 
 def _disk(name: str, text: str, value: Callable[[DiskUse], int]) -> Family[Reading]:
     def values(reading: Reading) -> Iterable[tuple[str, float]]:
-        disk = reading.disk
-        return () if disk is None else ((f'device="{disk.device}"', value(disk)),)
+        return ((f'device="{escaped(disk.device)}"', value(disk)) for disk in reading.disks)
 
     return Many(f"container_fs_{name}", "gauge", text, values)
 
@@ -239,7 +238,10 @@ PROCESSES: Final[tuple[Family[Reading], ...]] = (
     Single("container_processes", "gauge", "Processes.", lambda r: len(r.sample.processes)),
     Single("container_threads", "gauge", "Threads of all processes.", lambda r: r.sample.pids_current),
     Single(
-        "container_threads_max", "gauge", "The most threads allowed; 0: any number.", lambda r: r.sample.pids_limit or 0
+        "container_threads_max",
+        "gauge",
+        "The most threads allowed; 0: any number.",
+        lambda r: max(0, r.spec.resources.pids_limit or 0),
     ),
     Single("container_file_descriptors", "gauge", "Open file descriptors of all processes.", lambda r: r.open_files),
     Many("container_ulimits_soft", "gauge", "Soft limits of the first process.", _ulimits),
@@ -262,7 +264,7 @@ SPEC: Final[tuple[Family[Reading], ...]] = (
         "container_spec_memory_limit_bytes",
         "gauge",
         "Memory limit; 0 without one.",
-        lambda r: r.sample.memory_limit or 0,
+        lambda r: max(0, r.spec.resources.memory),
     ),
     Single(
         "container_spec_memory_swap_limit_bytes",
@@ -290,4 +292,7 @@ SPEC: Final[tuple[Family[Reading], ...]] = (
     ),
     Single("container_last_seen", "gauge", "Unix time of the last sample.", lambda r: r.seen_ns // _SECOND_NS),
 )
-CONTAINER: Final = (*CPU, *MEMORY, *PRESSURE, *NETWORK, *DISK, *PROCESSES, *SPEC)
+HOST: Final = (*CPU, *MEMORY, *PRESSURE, *NETWORK, *DISK)
+"""Families that also the whole host has."""
+OWN: Final = (*PROCESSES, *SPEC)
+"""Families of containers alone."""

@@ -40,7 +40,7 @@ Family = Single[T] | Many[T]
 
 def labels_text(labels: Labels) -> str:
     """Labels as they stand between braces. Empty ones are left out: to Prometheus they are the same as none."""
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in sorted(labels.items()) if value)
+    return ",".join(f'{name}="{escaped(value)}"' for name, value in sorted(labels.items()) if value)
 
 
 def label_name(text: str) -> str:
@@ -65,7 +65,8 @@ def render(families: Iterable[Family[T]], subjects: Sequence[tuple[T, str]]) -> 
                     yield f"{name}{{{labels},{more}}} {number}\n"
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """A label's value as it stands between quotes."""
     if "\\" in value or '"' in value or "\n" in value:
         return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return value

@@ -28,11 +28,11 @@ class LayerSizes:
         """`upper`: where a container's layer is. `containers`: the ids of those that run."""
         self._upper = upper
         self._containers = containers
-        self._found: dict[str, DiskUse] = {}
+        self._found: dict[str, tuple[DiskUse, ...]] = {}
 
-    def of(self, container: str) -> DiskUse | None:
-        """The last measurement; None before the first."""
-        return self._found.get(container)
+    def of(self, container: str) -> tuple[DiskUse, ...]:
+        """The last measurement; none before the first."""
+        return self._found.get(container, ())
 
     def retain(self, containers: Container[str]) -> None:
         """Forget all others."""
@@ -52,7 +52,7 @@ class LayerSizes:
         """Measure one layer; the seconds that it took. One that can't be walked keeps its last measurement."""
         began = time.monotonic()
         try:
-            self._found[container] = await asyncio.to_thread(disk_use, self._upper(container))
+            self._found[container] = (await asyncio.to_thread(disk_use, self._upper(container)),)
         except OSError as error:
             log.debug("the writable layer of %s can't be measured: %s", container[:12], error)
         return time.monotonic() - began

@@ -15,7 +15,7 @@ _SHARES: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class DiskUse:
-    """A container's writable layer: its bytes, and the file system that it is on."""
+    """Bytes in use of a file system, or of a container's writable layer on it."""
 
     device: str
     used: int
@@ -26,10 +26,10 @@ class DiskUse:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A container that runs. Times in Unix nanoseconds.
+    """A container that runs, or the whole host, which has no spec and no status. Times in Unix nanoseconds.
 
     `interfaces` are those of its own network sandbox; `devices` maps `8:0` to `/dev/sda`. `open_files` and
-    `open_file_limit`: None where they can't be read. `disk` is None until it was measured.
+    `open_file_limit`: None where they can't be read. `disks` is empty until they were measured.
     """
 
     spec: ContainerSpec
@@ -40,7 +40,7 @@ class Reading:
     devices: Mapping[str, str] = field(default_factory=dict)
     open_files: int | None = None
     open_file_limit: int | None = None
-    disk: DiskUse | None = None
+    disks: tuple[DiskUse, ...] = ()
 
 
 def cpu_limits(resources: Resources) -> tuple[int, int, int]:

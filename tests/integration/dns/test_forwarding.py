@@ -1,5 +1,7 @@
 """Names that are not ours: asked at real nameservers, from the host's namespace or the container's."""
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -7,12 +9,13 @@ from ipaddress import IPv4Address
 import dns.edns
 import dns.flags
 import dns.message
+import dns.opcode
 import dns.rcode
 import pytest
 from tests.integration.dns.upstream import MANY, Upstream
 from tests.namespaces import Namespace
 
-from seaway_agent.dns import port
+from seaway_agent.dns import connection, port
 from seaway_agent.dns.port import ADDRESS
 from seaway_testing.waiting import GUARD_S
 
@@ -208,3 +211,24 @@ async def test_another_port_of_the_resolver_s_address_is_not_redirected(node: No
     assert table.count("dnat to 127.0.0.11:") == 2
     assert table.count("dport 53") == 2
     assert node.host.run("nft", "list", "ruleset") == ""
+
+
+async def test_questions_are_counted_by_outcome(node: Node, serve: Serve) -> None:
+    serve()
+    assert await node.resolver.counts() == dict.fromkeys(port.OUTCOMES, 0)
+    await node.attach(ONE, ON_HOST)
+    await node.attach(TWO)
+    for name, kind in (("web", "A"), ("web", "AAAA"), ("one.example", "A"), ("none.example", "A")):
+        await node.query(ONE, name, kind, tcp=True)
+    await node.query(ONE, "failed.example", tcp=True)
+    await node.query(TWO, "one.example", tcp=True)
+    unknown = dns.message.make_query("web", "A")
+    unknown.set_opcode(dns.opcode.STATUS)
+    await node.exchange(ONE, unknown, tcp=True)
+    expected = {"answered": 2, "forwarded": 2, "failed": 2, "refused": 1}
+    assert await node.resolver.counts() == expected
+    (former,) = connection.resolvers_below(node.run)
+    os.kill(former.pid, signal.SIGKILL)
+    assert answers(await node.query(ONE, "web")) == ["10.1.0.2"]
+    counts = await node.resolver.counts()
+    assert counts["answered"] > 2 and {**counts, "answered": 2} == expected, "a new process begins at 0, we don't"

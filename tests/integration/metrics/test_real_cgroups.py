@@ -13,7 +13,7 @@ import pytest
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_sample import PRESSURE_FILES
 from seaway_agent.kernel.cgroup_text import CgroupLayout
-from seaway_agent.metrics.container_families import CONTAINER
+from seaway_agent.metrics.container_families import HOST, OWN
 from seaway_agent.metrics.exposition import labels_text, render
 from seaway_agent.metrics.processes import open_file_limit, open_files
 from seaway_agent.metrics.readings import Reading
@@ -96,7 +96,7 @@ def test_a_scrape_of_a_hundred_containers_takes_milliseconds_of_cpu(layout: Cgro
             status = builders.status(State.RUNNING, started_ns=1)
             reading = Reading(specs[n], status, 2, sample, {"eth0": InterfaceCounters()}, {}, files, limit)
             found.append((reading, labels[n]))
-        return "".join(render(CONTAINER, found))
+        return "".join(render((*HOST, *OWN), found))
 
     try:
         text = scrape()

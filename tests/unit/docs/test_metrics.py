@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
-from seaway_agent.metrics.container_families import CONTAINER
+from seaway_agent.metrics.container_families import HOST, OWN
 from seaway_agent.metrics.families import NodeReading, node_families
 from seaway_agent.metrics.state_families import STATE
 from seaway_metadata.commands.measures import record_families
@@ -45,5 +45,5 @@ def _exposed(metric: Metric) -> str:
 def test_each_metric_has_a_row_and_each_row_a_metric() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", PAGE, re.MULTILINE))
     types = {_exposed(metric): metric.type for metric in _declared()}
-    types |= {family.name: family.type for family in (*CONTAINER, *STATE)}
+    types |= {family.name: family.type for family in (*HOST, *OWN, *STATE)}
     assert rows == types

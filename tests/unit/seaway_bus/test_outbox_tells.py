@@ -2,11 +2,13 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from seaway_bus.outbox import Outbox
 from seaway_bus.outbox_table import OutboxMessage, open_outbox
@@ -159,3 +161,26 @@ async def test_what_an_earlier_life_left_comes_first(
     assert await outbox.flush(GUARD_S)
     assert [seq for seqs in metadata.rows for seq in seqs] == [1, 2, 3]
     await until(lambda: told == [1, 2, 3])
+
+
+async def test_the_age_of_the_oldest_event_is_shown(
+    db: sqlite3.Connection, transport: FakeTransport, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata, now = Metadata(), 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    outbox = Outbox(db, transport, tasks, metadata.deliver, tells=True)
+
+    def oldest() -> float | None:
+        return REGISTRY.get_sample_value("seaway_bus_outbox_oldest_seconds")
+
+    outbox.start()
+    assert oldest() == 0
+    metadata.open.clear()
+    tell(outbox, 1)
+    now = 107.0
+    tell(outbox, 2)
+    now = 108.0
+    assert oldest() == 8
+    metadata.open.set()
+    assert await outbox.flush(GUARD_S)
+    assert oldest() == 0

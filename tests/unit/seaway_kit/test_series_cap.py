@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
-from seaway_kit.series_cap import CappedSeries
+from seaway_kit.series_cap import CappedSeries, shortened_text
 
 
 def families() -> CollectorRegistry:
@@ -42,3 +42,16 @@ def test_the_source_is_left_as_it_is() -> None:
     registry = families()
     generate_latest(CappedSeries(registry, 1))
     assert generate_latest(registry).count(b'first{n="') == 3
+
+
+TEXT = "# TYPE a gauge\na 1\na 2\n# TYPE b gauge\nb 1\n"
+
+
+@pytest.mark.parametrize(("limit", "kept", "left_out"), [(3, "a a b", 0), (2, "a a", 1), (0, "", 3)])
+def test_a_text_is_cut_behind_what_is_collected(limit: int, kept: str, left_out: int) -> None:
+    shown, cut = shortened_text(TEXT, limit)
+    assert (" ".join(line[0] for line in shown.splitlines() if line[0] != "#"), cut) == (kept, left_out)
+    assert shown.count("# TYPE") == 2
+    capped = CappedSeries(families(), limit + 10, lambda: TEXT)
+    assert f"seaway_metrics_left_out_series {left_out}.0\n" in generate_latest(capped).decode()
+    assert capped.text == shown

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 import pytest
+from prometheus_client import REGISTRY
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.base import Empty
@@ -542,3 +543,26 @@ async def test_explains_a_choice_and_places_nothing(fake_bus: Bus, tasks: Tasks)
     with pytest.raises(SeawayError, match=r"^constraint node.role==manager is not valid: use node, ") as caught:
         await fake_bus.call(EXPLAIN_PLACE, request(1, constraints=(Condition(key="node.role", value="manager"),)))
     assert caught.value.code is Code.BAD_REQUEST
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_placements_and_refusals_are_counted(fake_bus: Bus, tasks: Tasks) -> None:
+    await Scheduler(fake_bus, tasks).start()
+    for name in ("n1", "n2"):
+        await fake_bus.publish(BEAT, beat(name), node=name)
+    placed, refused = (counted("seaway_scheduler_placements_total", outcome=one) for one in ("placed", "refused"))
+    by_filter = counted("seaway_scheduler_refusals_total", filter="constraint")
+    sought = counted("seaway_scheduler_placement_seconds_count")
+    await fake_bus.call(PLACE, request(1))
+    await fake_bus.call(PLACE, request(1))
+    with pytest.raises(SeawayError):
+        await fake_bus.call(
+            PLACE, request(2, constraints=(Condition(key="node.labels.disk", operator="==", value="no"),))
+        )
+    assert counted("seaway_scheduler_placements_total", outcome="placed") == placed + 1
+    assert counted("seaway_scheduler_placements_total", outcome="refused") == refused + 1
+    assert counted("seaway_scheduler_refusals_total", filter="constraint") == by_filter + 2, "by each of two nodes"
+    assert counted("seaway_scheduler_placement_seconds_count") == sought + 2, "not for the one that has its node"

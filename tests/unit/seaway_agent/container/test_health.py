@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from seaway_agent.container import health as probing
 from seaway_agent.container.health import probe, worded
@@ -46,3 +47,21 @@ async def test_what_can_not_be_run_is_a_failure(monkeypatch: pytest.MonkeyPatch)
     found = await probe(None, ("x",), SECOND_NS)  # type: ignore[arg-type]
     assert (found.exit_code, found.output) == (-1, "container is not running")
     assert found.ended_ns >= found.started_ns > 0
+
+
+async def test_probes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def value(name: str) -> float:
+        return REGISTRY.get_sample_value(f"engine_daemon_health_{name}") or 0.0
+
+    names = ("checks_total", "checks_failed_total", "check_start_duration_seconds_count")
+    for code, refused, more in ((0, False, [1, 0, 1]), (1, False, [1, 1, 1]), (0, True, [1, 1, 0])):
+
+        async def run(*_: Any, code: int = code, refused: bool = refused) -> ProbeResult:
+            if refused:
+                raise conflict("container is not running")
+            return result(code)
+
+        monkeypatch.setattr(probing, "run_probe", run)
+        before = [value(name) for name in names]
+        await probe(None, ("x",), SECOND_NS)  # type: ignore[arg-type]
+        assert [value(name) - number for name, number in zip(names, before, strict=True)] == more

@@ -22,7 +22,9 @@ from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.port import InterfaceCounters
 from seaway_agent.node.health import Health
 from seaway_agent.runtime.container_cgroups import ContainerCgroups
+from seaway_agent.settings import AgentSettings
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Resources, State
+from seaway_kit.settings import load_settings
 from seaway_testing import builders
 from seaway_testing.descriptors import open_descriptors
 
@@ -128,6 +130,12 @@ def collector(node: StandInNode) -> Iterator[ContainerCollector]:
 
 
 def scrape(collector: ContainerCollector) -> dict[str, float]:
+    """What is shown of the node and its containers."""
+    return {name: value for name, value in scrape_all(collector).items() if 'id="/"' not in name}
+
+
+def scrape_all(collector: ContainerCollector) -> dict[str, float]:
+    """That, and the whole host."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     containers = collector.text()
@@ -174,6 +182,17 @@ def test_labels_of_containers_become_labels_if_they_are_listed(
     listing.close()
 
 
+def test_the_whole_host_is_shown_beside_its_containers(node: StandInNode, tmp_path: Path) -> None:
+    (tmp_path / "cpu.stat").write_text("usage_usec 9000000\n")
+    collector = collector_for(node)
+    node.add(1)
+    found = scrape_all(collector)
+    assert found['container_cpu_usage_seconds_total{id="/",cpu="total"}'] == 9
+    assert found['container_memory_usage_bytes{id="/"}'] > 0
+    assert not [name for name in found if name.startswith("container_spec_") and 'id="/"' in name]
+    collector.close()
+
+
 def test_a_renamed_container_has_its_new_name(node: StandInNode, collector: ContainerCollector) -> None:
     runner = node.add(1)
     assert list(cpu_of(scrape(collector))) == ["box1"]
@@ -215,7 +234,7 @@ async def test_the_writable_layer_is_measured_apart(node: StandInNode, tmp_path:
     assert [v for name, v in scrape(collector).items() if name.startswith("container_fs_usage_bytes")] == [5000]
     node.runners.clear()
     await collector.refresh()
-    assert node.sizes.of(runner.spec.id) is None
+    assert node.sizes.of(runner.spec.id) == ()
     collector.close()
 
 
@@ -331,3 +350,22 @@ def test_no_descriptors_left_costs_one_container_not_the_scrape(
 def test_describe_names_what_collect_yields(node: StandInNode, collector: ContainerCollector) -> None:
     node.add(1)
     assert [f.name for f in collector.describe()] == [f.name for f in collector.collect()]
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        ([], ("com.docker.compose.project", "com.docker.compose.service")),
+        (["--metrics-container-labels", "a, b.c", "--metrics-container-labels", "d"], ("a", "b.c", "d")),
+        (["--metrics-container-labels", ""], ()),
+    ],
+)
+def test_listed_labels(words: list[str], labels: tuple[str, ...]) -> None:
+    settings = load_settings(AgentSettings, words, prog="seaway-agent", env={})
+    assert settings.metrics_container_labels == labels
+    assert (
+        load_settings(
+            AgentSettings, [], prog="seaway-agent", env={"SEAWAY_METRICS_CONTAINER_LABELS": ",".join(labels)}
+        ).metrics_container_labels
+        == labels
+    )

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from seaway_agent.kernel.cgroup_sample import CgroupSample, MemoryDetails, Pressure
 from seaway_agent.kernel.cgroup_text import BlockIo
-from seaway_agent.metrics.container_families import CONTAINER
+from seaway_agent.metrics.container_families import HOST, OWN
 from seaway_agent.metrics.exposition import labels_text, render
 from seaway_agent.metrics.families import ActionTimes, NodeReading, node_families
 from seaway_agent.metrics.node_reader import action_times
@@ -35,7 +35,6 @@ SAMPLE = CgroupSample(
     cpu_burst_ns=125_000_000,
     memory_usage=5000,
     memory_max_usage=6000,
-    memory_limit=64 << 20,
     memory_working_set=4000,
     memory_rss=3000,
     memory_cache=1000,
@@ -49,7 +48,6 @@ SAMPLE = CgroupSample(
     ),
     processes=("11", "12"),
     pids_current=5,
-    pids_limit=100,
     oom_kills=1,
     block_io=(BlockIo(8, 0, read_bytes=10, write_bytes=20, read_ops=1, write_ops=2), BlockIo(7, 1, read_bytes=5)),
     pressure={
@@ -63,7 +61,9 @@ SPEC = builders.spec(
     1,
     name="box",
     created_ns=1_400_000_000_000_000_000,
-    resources=Resources(nano_cpus=500_000_000, memory_swap=128 << 20, memory_reservation=32 << 20),
+    resources=Resources(
+        nano_cpus=500_000_000, memory=64 << 20, memory_swap=128 << 20, memory_reservation=32 << 20, pids_limit=100
+    ),
 )
 STATUS = builders.status(
     State.RUNNING, started_ns=1_500_000_000_000_000_000, pid=11, restart_count=2, health=Health(status="healthy")
@@ -85,7 +85,7 @@ NODE = NodeReading(
     engine={"architecture": "x86_64", "kernel": "6.1", "os": "Debian", "os_version": "13", "version": "0.2"},
     actions={"create": ActionTimes({0.005: 1, 0.01: 3, 10.0: 4, float("inf"): 5}, 2.5)},
 )
-OWN = {"id": "/seaway/abc/1234", "image": "busybox:latest", "name": "box"}
+LABELS = {"id": "/seaway/abc/1234", "image": "busybox:latest", "name": "box"}
 
 
 def reading(**changes: Any) -> Reading:
@@ -98,7 +98,7 @@ def reading(**changes: Any) -> Reading:
         "devices": {"8:0": "/dev/sda"},
         "open_files": 9,
         "open_file_limit": 1024,
-        "disk": DiskUse("/dev/sda1", 11, 12, 13, 14),
+        "disks": (DiskUse("/dev/sda1", 11, 12, 13, 14),),
     }
     return Reading(**(plain | changes))
 
@@ -114,16 +114,16 @@ class Fixed(Collector):
 def text_of(*readings: Reading, node: NodeReading = NODE, labels: dict[str, str] | None = None) -> str:
     registry = CollectorRegistry()
     registry.register(Fixed(*node_families(node)))
-    own = labels_text(labels or OWN)
+    own = labels_text(labels or LABELS)
     known = [((reading.spec, reading.status), own) for reading in readings]
-    containers = (*render(CONTAINER, [(reading, own) for reading in readings]), *render(STATE, known))
+    containers = (*render((*HOST, *OWN), [(reading, own) for reading in readings]), *render(STATE, known))
     return generate_latest(registry).decode() + "".join(containers)
 
 
 def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """All samples as prometheus_client's parser reads them, without a container's own labels."""
     return {
-        (sample.name, frozenset(sample.labels.items() - OWN.items())): sample.value
+        (sample.name, frozenset(sample.labels.items() - LABELS.items())): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -213,6 +213,7 @@ def test_network_counters_carry_their_interface() -> None:
     sent = [of(found, f"container_network_transmit_{name}_total")["eth0"] for name in names]
     assert (received, sent) == ([1, 2, 3, 4], [5, 6, 7, 8])
     assert of(found, "container_network_receive_bytes_total")["eth1"] == 9
+    assert 'interface="a\\"b"' in text_of(reading(interfaces={'a"b': COUNTERS}))
 
 
 def test_disk_counters_carry_the_device_or_its_number_where_the_name_is_not_known() -> None:
@@ -249,7 +250,7 @@ def test_health(status: Any, state: int) -> None:
 
 def test_the_state_of_containers_whether_they_run_or_not() -> None:
     def found(status: ContainerStatus) -> dict[str, dict[str, float]]:
-        known = samples("".join(render(STATE, [((SPEC, status), labels_text(OWN))])))
+        known = samples("".join(render(STATE, [((SPEC, status), labels_text(LABELS))])))
         return {name.removeprefix("seaway_container_"): of(known, name) for name, _ in known}
 
     assert found(STATUS) == {"state": {"running": 1}, "oom_killed": {"": 0}, "restarts_total": {"": 2}}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from seaway_api.cache.hub import Hub
 from seaway_bus.bus import Bus
@@ -106,3 +107,21 @@ async def test_a_containers_events_twice_and_late(hub: Hub, fake_bus: Bus) -> No
     assert [(await watch.next())[0] for _ in range(4)] == ["create", "die", "start", "destroy"]
     assert [event.facts.action for event in await reader.next(1)] == ["create", "die", "start", "destroy"]
     assert hub.place(container_id()) is None
+
+
+async def test_events_subscribers_and_their_backlog_are_counted(hub: Hub, fake_bus: Bus) -> None:
+    def value(name: str) -> float:
+        return REGISTRY.get_sample_value(name) or 0.0
+
+    logged, delivered = value("engine_daemon_events_total"), value("seaway_bus_feed_lag_seconds_count")
+    reader = hub.read()
+    assert value("engine_daemon_events_subscribers_total") == value("seaway_api_event_readers") == 1
+    await tell(fake_bus, hub, "down", START_NS)
+    await tell(fake_bus, hub, "up", START_NS + _MINUTE)
+    assert value("seaway_bus_feed_lag_seconds_count") >= delivered + 2
+    assert value("engine_daemon_events_total") == logged + 2
+    assert value("seaway_api_event_readers_behind") == 2
+    await reader.next()
+    assert value("seaway_api_event_readers_behind") == 0
+    hub.unread(reader)
+    assert value("engine_daemon_events_subscribers_total") == 0

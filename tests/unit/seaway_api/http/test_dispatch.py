@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from seaway_api.http import dispatch
 from seaway_api.service import serve
@@ -17,7 +18,7 @@ from seaway_contracts.errors import Code
 from seaway_contracts.images import Registries
 from seaway_contracts.nodes import NodeFacts, NodeList
 from seaway_testing import builders
-from seaway_testing.waiting import GUARD_S
+from seaway_testing.waiting import GUARD_S, until
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.45", "/v1.48"])
@@ -201,3 +202,29 @@ async def test_nobody_waits_for_long(early: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(dispatch, "_PATIENCE_S", 0.01)
     answer = await early.rig.call("GET", "/containers/json")
     assert (answer.status, answer.json["message"]) == (503, "the suite is starting; try again in a moment")
+
+
+async def test_requests_in_hand_are_shown_by_route(rig: Any) -> None:
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    route = {"method": "POST", "route": "/containers/{name}/wait"}
+    rig.suite.add(builders.record(1, state=State.RUNNING))
+    wire = await rig.wire()
+    wire.send(b"POST /v1.45/containers/box1/wait HTTP/1.1\r\nHost: d\r\n\r\n")
+    await wire.head()
+    assert value("seaway_api_requests_in_hand", **route) == 1
+    await rig.suite.emit("die", builders.container_id(1), builders.status(State.EXITED, seq=3))
+    assert await wire.chunk()
+    assert await wire.chunk() == b""
+    await until(lambda: not value("seaway_api_requests_in_hand", **route))
+
+
+async def test_what_dockerd_times_of_the_host_is_timed(rig: Any) -> None:
+    def timed() -> float:
+        labels = {"function": "system_version"}
+        return REGISTRY.get_sample_value("engine_daemon_host_info_functions_seconds_count", labels) or 0.0
+
+    before = timed()
+    assert (await rig.call("GET", "/version")).status == 200
+    assert timed() == before + 1

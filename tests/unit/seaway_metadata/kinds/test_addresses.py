@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import NetworkRecord, Pool
-from seaway_metadata.kinds.addresses import AddressBook, check_asked
+from seaway_metadata.kinds.addresses import AddressBook, check_asked, pool_size
 
 NOBODY: Callable[[str], bool] = lambda address: False  # noqa: E731
 
@@ -85,3 +85,20 @@ def test_what_may_be_asked_for() -> None:
     chosen = network(pool.model_copy(update={"subnet_asked": False}))
     with pytest.raises(SeawayError, match="only when connecting to networks with user configured subnets"):
         check_asked(chosen, "10.1.0.7")
+
+
+@pytest.mark.parametrize(
+    ("pool", "size"),
+    [
+        (Pool(subnet="10.1.0.0/29", gateway="10.1.0.1"), 5),
+        (Pool(subnet="10.1.0.0/16", range="10.1.5.0/30", gateway="10.1.0.1", auxiliary={"a": "10.1.5.2"}), 3),
+        (Pool(subnet="fd00::/64", gateway="fd00::1"), (1 << 64) - 2),
+        (Pool(subnet="10.1.0.0/31"), 2),
+    ],
+)
+def test_the_size_of_a_pool_is_what_it_gives(pool: Pool, size: int) -> None:
+    assert pool_size(pool) == size
+    if size < 100:
+        book, net = AddressBook(), network(pool)
+        version = ip_network(pool.subnet).version
+        assert len({book.choose(net, version, NOBODY) for _ in range(size)}) == size
