@@ -56,6 +56,8 @@ _COLLECT_EVERY_S: Final = 600.0
 _LINGER_S: Final = 20.0  # for the client to read to the end before the stream is closed
 _WILDCARDS: Final = ("0.0.0.0", "::")
 PULLS: Final = Counter("seaway_image_pulls_total", "Pulls that ended, by outcome.", ["outcome"])
+for _outcome in ("ok", "failed", "cancelled"):  # from 0 on: PromQL's `increase` misses the first count of a new series
+    PULLS.labels(_outcome)
 COLLECTED: Final = Counter("seaway_image_collected_bytes_total", "Bytes of blobs that nobody needed any more.")
 
 

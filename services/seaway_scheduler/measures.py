@@ -9,6 +9,8 @@ from seaway_scheduler.place import Rejected
 PLACEMENTS: Final = Counter(
     "seaway_scheduler_placements", "Containers for which a node was sought: placed, refused.", ("outcome",)
 )
+for _outcome in ("placed", "refused"):  # from 0 on: PromQL's `increase` misses the first count of a new series
+    PLACEMENTS.labels(_outcome)
 PLACEMENT_SECONDS: Final = Histogram(
     "seaway_scheduler_placement_seconds",
     "Time to choose a node.",

@@ -1,25 +1,20 @@
 """Metrics: the real Prometheus scrapes every service, promtool finds nothing to say."""
 
-import json
 import re
 import subprocess
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from e2e_rig.docker_cli import DockerCli
-from e2e_rig.engine import Daemon
+from e2e_rig.prometheus import Prometheus, fetch, scraping
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
 from seaway_agent.kernel.cgroups import host_layout
-from seaway_testing.ports import free_port
 
 pytestmark = pytest.mark.seaway_only
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 KNOWN_LINTS = {
     'container_memory_failcnt counter metrics should have "_total" suffix',
     'container_fs_inodes_total non-counter metrics should not have "_total" suffix',
@@ -41,43 +36,18 @@ CONTAINER_METRICS = {
 }
 
 
-def fetch(url: str) -> str:
-    with _opener.open(url, timeout=10) as reply:
-        return str(reply.read().decode())
-
-
 def addresses(engine: Seaway) -> dict[str, str]:
     """The scrape URLs by service."""
     return {row["service"]: row["metrics"] for row in engine.rows() if row["metrics"]}
 
 
 @pytest.fixture
-def prometheus(engine: Seaway, tmp_path: Path) -> Iterator[str]:
+def prometheus(engine: Seaway, tmp_path: Path) -> Iterator[Prometheus]:
     """The real one, scraping all services every second."""
     targets = {name: urllib.parse.urlsplit(url).netloc for name, url in addresses(engine).items()}
     jobs = [{"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in targets.items()]
-    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
-    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
-    listen = f"127.0.0.1:{free_port()}"
-    words = ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
-    daemon = Daemon([*words, f"--web.listen-address={listen}"], tmp_path / "prometheus.out")
-    try:
-        daemon.until(lambda: _is_ready(f"http://{listen}/-/ready"), "Prometheus")
-        yield f"http://{listen}"
-    finally:
-        daemon.stop()
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return bool(fetch(url))
-    except OSError:
-        return False
-
-
-def ask(prometheus: str, query: str) -> list[dict[str, Any]]:
-    url = f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-    return list(json.loads(fetch(url))["data"]["result"])
+    with scraping(tmp_path, *jobs) as running:
+        yield running
 
 
 def test_every_service_has_an_address(engine: Seaway) -> None:
@@ -87,26 +57,28 @@ def test_every_service_has_an_address(engine: Seaway) -> None:
 @pytest.mark.parametrize("service", ["api", "metadata", "image", "scheduler", "agent"])
 def test_promtool_is_content(engine: Seaway, cli: DockerCli, service: str) -> None:
     cli("run", "-d", "busybox", "sleep", "60")
-    text = fetch(addresses(engine)[service])
+    text = fetch(addresses(engine)[service])[1]
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
     assert set((done.stdout + done.stderr).splitlines()) <= KNOWN_LINTS
 
 
-def test_prometheus_sees_services_and_containers(prometheus: str, cli: DockerCli, name: str) -> None:
+def test_prometheus_sees_services_and_containers(prometheus: Prometheus, cli: DockerCli, name: str) -> None:
     limits = ["-m", "64m", "--cpus", "0.5"]
     container = cli("run", "-d", "--name", name, *limits, "busybox", "sh", "-c", "while :; do :; done").out
-    eventually(lambda: len(ask(prometheus, "up == 1")) == 5, "all targets up", 20)
+    eventually(lambda: len(prometheus.ask("up == 1")) == 5, "all targets up", 20)
     query = f'{{__name__=~"container_.*", name="{name}"}}'
-    found = eventually(lambda: ask(prometheus, query), "the container's samples", 20)
-    names = {row["metric"]["__name__"] for row in found}
-    assert names >= CONTAINER_METRICS
-    (memory,) = ask(prometheus, f'container_memory_usage_bytes{{name="{name}"}}')
+
+    def has_all() -> bool:  # those of the network come up to five seconds later
+        return {row["metric"]["__name__"] for row in prometheus.ask(query)} >= CONTAINER_METRICS
+
+    eventually(has_all, "the container's samples", 20)
+    (memory,) = prometheus.ask(f'container_memory_usage_bytes{{name="{name}"}}')
     assert 0 < float(memory["value"][1]) < 64 << 20
     assert container in memory["metric"]["id"] and memory["metric"]["image"].startswith("busybox")
     busy = f'container_cpu_usage_seconds_total{{name="{name}"}} > 0.2'
-    eventually(lambda: ask(prometheus, busy), "used processor time", 20)
+    eventually(lambda: prometheus.ask(busy), "used processor time", 20)
     held_back = f'container_cpu_cfs_throttled_seconds_total{{name="{name}"}} > 0.1'
-    eventually(lambda: ask(prometheus, held_back), "time in which it was held back", 20)
+    eventually(lambda: prometheus.ask(held_back), "time in which it was held back", 20)
 
 
 DASHBOARDS = (
@@ -131,10 +103,10 @@ DASHBOARDS = (
 """What dashboards for cAdvisor (Grafana's 193, 179, 893 and 14282 among them) and for dockerd ask for."""
 
 
-def test_queries_of_well_known_dashboards_have_data(prometheus: str, cli: DockerCli, name: str) -> None:
+def test_queries_of_well_known_dashboards_have_data(prometheus: Prometheus, cli: DockerCli, name: str) -> None:
     cli("run", "-d", "--name", name, "busybox", "sleep", "60")
     for query in DASHBOARDS:
-        eventually(lambda query=query: ask(prometheus, query), query, 30)
+        eventually(lambda query=query: prometheus.ask(query), query, 30)
 
 
 def written(engine: Seaway, container: str) -> int:
@@ -167,7 +139,7 @@ def test_what_goes_to_disks_is_counted(engine: Seaway, cli: DockerCli, name: str
         pytest.skip(f"this kernel charges a cgroup with {expected} of 8 MiB that were written in it")
 
     def counted(metric: str) -> float:
-        lines = fetch(addresses(engine)["agent"]).splitlines()
+        lines = fetch(addresses(engine)["agent"])[1].splitlines()
         own = [line for line in lines if line.startswith(f"{metric}{{") and f'name="{name}"' in line]
         return sum(float(line.rsplit(" ", 1)[1]) for line in own if f'device="{disk}"' in line)
 
@@ -178,7 +150,7 @@ def test_what_goes_to_disks_is_counted(engine: Seaway, cli: DockerCli, name: str
 
 def test_requests_are_counted(engine: Seaway, cli: DockerCli) -> None:
     def requests() -> float:
-        lines = fetch(addresses(engine)["api"]).splitlines()
+        lines = fetch(addresses(engine)["api"])[1].splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if _is_request_count(line))
 
     before = requests()
@@ -194,4 +166,5 @@ def _is_request_count(line: str) -> bool:
 
 def test_health(engine: Seaway) -> None:
     for url in addresses(engine).values():
-        assert fetch(url.replace("/metrics", "/healthz")) and fetch(url.replace("/metrics", "/readyz"))
+        for page in ("/healthz", "/readyz"):
+            assert fetch(url.replace("/metrics", page))[0] == 200

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from prometheus_client import Counter, Histogram
 
@@ -20,6 +20,8 @@ LAUNCH_SECONDS: Final = Histogram(
 )
 LAUNCH_FAILURES: Final = Counter("seaway_agent_launch_failures", "Launches that failed.")
 EXITS: Final = Counter("seaway_agent_exits", "Containers that ended, by outcome.", ("outcome",))
+for _outcome in get_args(Outcome):  # from 0 on: PromQL's `increase` misses the first count of a new series
+    EXITS.labels(_outcome)
 # Those that follow are named as dockerd's.
 PROBES: Final = Counter("engine_daemon_health_checks", "The total number of health checks.")
 FAILED_PROBES: Final = Counter("engine_daemon_health_checks_failed", "The total number of failed health checks.")
@@ -35,7 +37,7 @@ NETWORK_SECONDS: Final = Histogram(
     buckets=DOCKERD_BUCKETS,
 )
 ALLOCATE: Final = NETWORK_SECONDS.labels("allocate")
-CONNECT: Final = NETWORK_SECONDS.labels("connect")
+CONNECT_SECONDS: Final = NETWORK_SECONDS.labels("connect")
 RELEASE: Final = NETWORK_SECONDS.labels("release")
 
 _SIGNALLED: Final = range(129, 193)

@@ -48,10 +48,11 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def scraping(place: Path, *jobs: dict[str, Any]) -> Iterator[Prometheus]:
-    """Run Prometheus with these jobs, each second; ends it afterwards."""
-    every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-    (place / "prometheus.yml").write_text(json.dumps({"global": every, "scrape_configs": jobs}))
+def scraping(place: Path, *jobs: dict[str, Any], rules: str = "") -> Iterator[Prometheus]:
+    """Run Prometheus with these jobs, each second, and files of rules (a pattern); ends it afterwards."""
+    every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    config = {"global": every, "scrape_configs": jobs, "rule_files": [rules] if rules else []}
+    (place / "prometheus.yml").write_text(json.dumps(config))
     listen = f"127.0.0.1:{free_port()}"
     words = ["prometheus", f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]
     daemon = Daemon([*words, f"--web.listen-address={listen}"], place / "prometheus.out")

@@ -177,6 +177,14 @@ def test_prometheus_configuration() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@needs("promtool")
+@pytest.mark.parametrize("what", ["check", "test"])
+def test_prometheus_rules(what: str) -> None:
+    files = (DEPLOY / "prometheus").glob("rules/*.yml" if what == "check" else "tests/*.yml")
+    checked = run("promtool", what, "rules", *map(str, files))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 def composed() -> dict[str, Any]:
     """docker-compose.dev.yml, as docker compose understands it."""
     if run("docker", "compose", "version").returncode != 0:
