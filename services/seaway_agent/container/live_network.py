@@ -11,7 +11,7 @@ from seaway_agent.container.hooks.etc_files import addresses_of, asks_resolver, 
 from seaway_agent.container.hooks.network import endpoint_of, request_of
 from seaway_agent.container.hooks.ports import host_binding, port_address, publish
 from seaway_agent.container.hooks.shared_namespaces import hostname
-from seaway_agent.container.measures import CONNECT
+from seaway_agent.container.measures import CONNECT_SECONDS
 from seaway_agent.dns.port import Resolver, ResolverError
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts
@@ -72,7 +72,7 @@ class LiveNetwork:
         try:
             if network.id != DEFAULT_NETWORK:
                 await self._held.make_stored(network)
-            with CONNECT.time():
+            with CONNECT_SECONDS.time():
                 made = endpoint_of(asked, await self._networks.connect(spec.id, request_of(asked)))
         except (NetworkError, OSError, ValueError) as error:
             raise internal(f"container {spec.name} can't be connected to network {network.name}: {error}") from error
