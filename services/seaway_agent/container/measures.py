@@ -36,9 +36,9 @@ NETWORK_SECONDS: Final = Histogram(
     ("action",),
     buckets=DOCKERD_BUCKETS,
 )
-ALLOCATE: Final = NETWORK_SECONDS.labels("allocate")
+ALLOCATE_SECONDS: Final = NETWORK_SECONDS.labels("allocate")
 CONNECT_SECONDS: Final = NETWORK_SECONDS.labels("connect")
-RELEASE: Final = NETWORK_SECONDS.labels("release")
+RELEASE_SECONDS: Final = NETWORK_SECONDS.labels("release")
 
 _SIGNALLED: Final = range(129, 193)
 

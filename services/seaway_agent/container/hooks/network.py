@@ -7,7 +7,7 @@ from typing import Any
 
 from seaway_agent.container.held_networks import HeldNetworks, id_of
 from seaway_agent.container.hook import Hook, RunRequest
-from seaway_agent.container.measures import ALLOCATE, RELEASE
+from seaway_agent.container.measures import ALLOCATE_SECONDS, RELEASE_SECONDS
 from seaway_agent.core.events import JOINED
 from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.port import EndpointInfo, EndpointRequest, Networks
@@ -39,7 +39,7 @@ class NetworkHook(Hook):
         for endpoint in spec.network.endpoints:
             await self._held.make(endpoint)
         try:
-            with ALLOCATE.time():
+            with ALLOCATE_SECONDS.time():
                 sandbox = await self._networks.join(spec.id, [request_of(one) for one in spec.network.endpoints])
         except (NetworkError, OSError) as error:
             raise internal(f"no network for container {spec.name}: {error}") from error
@@ -60,7 +60,7 @@ class NetworkHook(Hook):
 
     async def undo(self, container: str) -> None:
         """See the base. A killed agent leaves nothing: namespace and interfaces end with their processes."""
-        with RELEASE.time():
+        with RELEASE_SECONDS.time():
             await self._networks.leave(container)
 
 
