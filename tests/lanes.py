@@ -20,16 +20,19 @@ from typing import Final, NoReturn
 from tests import outcomes
 from tests.machines import on_a_machine_of_its_own, side_by_side, why_not_beside
 
+# Of tests/e2e, but in the lane that has more time.
+_LABS: Final = ("tests/e2e/test_across_nodes.py", "tests/e2e/test_lab_load.py")
 # What runs together in one pytest.
 GROUPS: Final = {
     "units": ("tests/unit", "tests/contract", "tests/upgrade"),
     "parts": ("tests/conformance", "tests/integration", "--ignore=tests/integration/cli"),
-    "suites": ("tests/e2e", "tests/differential"),
+    "suites": ("tests/e2e", "tests/differential", *(f"--ignore={path}" for path in _LABS)),
+    "labs": _LABS,
     "command": ("tests/integration/cli",),
     "chaos": ("tests/chaos",),
 }
 # The groups of a lane run one after another. The first two lanes begin; the third follows whichever ends first.
-LANES: Final = {"units": ("units",), "engines": ("parts", "suites"), "failures": ("command", "chaos")}
+LANES: Final = {"units": ("units",), "engines": ("parts", "suites"), "failures": ("command", "labs", "chaos")}
 _ON_THE_HOSTS_NETWORK: Final = "failures"
 _INTERRUPTED: Final = 2  # pytest's exit code
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ _READY: Final = "is ready"
 _AGENT: Final = f"^[^ ]*python[^ ]* {_COMMANDS}/seaway-agent "
 
 
-class Host:
+class Host(ABC):
     """What both kinds of hosts have. `root` lasts; `run` is emptied at each boot, as a tmpfs would be."""
 
     def __init__(self, machine: Machine, directory: Path) -> None:
@@ -36,9 +37,9 @@ class Host:
         """Also the node's name."""
         return self.machine.name
 
+    @abstractmethod
     def start(self) -> Callable[[], None]:
         """Start what runs on it; the function that is returned waits until it is ready. Both raise LabError."""
-        raise NotImplementedError
 
     @property
     def address(self) -> str:

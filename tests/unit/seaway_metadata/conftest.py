@@ -27,3 +27,12 @@ async def other_bus(metadata: Metadata, fake_server: FakeServer, tmp_path: Path)
     async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")):
         yield bus
     await bus.close()
+
+
+@pytest.fixture
+async def other(metadata: Metadata, fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Metadata]:
+    """A second copy."""
+    bus = Bus(FakeTransport(fake_server))
+    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")) as service:
+        yield service
+    await bus.close()

@@ -1,7 +1,5 @@
 """The cluster's settings: kept, listed by each copy, published, told to agents."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,20 +11,9 @@ from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import EVENT_STREAM, NODE_CONFIG, TO_NODES, UPDATE_CLUSTER
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.node_settings import ClusterSettings, ClusterUpdated, ToNodes, UpdateCluster
-from seaway_kit.tasks import Tasks
-from seaway_metadata.service import Metadata, running
-from seaway_metadata.settings import MetadataSettings
-from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_metadata.service import Metadata
+from seaway_testing.fake_transport import FakeServer
 from seaway_testing.waiting import until
-
-
-@pytest.fixture
-async def other(metadata: Metadata, fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Metadata]:
-    """A second copy."""
-    bus = Bus(FakeTransport(fake_server))
-    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")) as service:
-        yield service
-    await bus.close()
 
 
 async def update(bus: Bus, **changes: Any) -> ClusterSettings:

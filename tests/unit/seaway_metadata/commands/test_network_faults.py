@@ -8,7 +8,6 @@ import pytest
 from tests.unit.seaway_metadata.commands.network_node import NetworkNode
 from tests.unit.seaway_metadata.commands.test_networks import create, identifier, listed, refused, wanted
 from tests.unit.seaway_metadata.commands.test_networks import node as node
-from tests.unit.seaway_metadata.commands.test_networks import other as other
 
 from seaway_bus.bus import Bus, Command
 from seaway_contracts.catalogue import CREATE_NETWORK, GET_NETWORK, NETWORKS_BUCKET, REMOVE_NETWORK

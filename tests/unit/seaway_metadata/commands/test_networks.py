@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,15 +88,6 @@ async def node(metadata: Metadata, fake_bus: Bus) -> NetworkNode:
     found = await NetworkNode(fake_bus).serve()
     await until(lambda: any(True for _ in metadata._nodes.records()), what="the node to be known")
     return found
-
-
-@pytest.fixture
-async def other(fake_server: FakeServer, tmp_path: Path, metadata: Metadata) -> AsyncIterator[Metadata]:
-    """A second copy."""
-    bus = Bus(FakeTransport(fake_server))
-    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")) as service:
-        yield service
-    await bus.close()
 
 
 def names_of(server: FakeServer) -> Callable[[], list[str]]:

@@ -1,6 +1,5 @@
 """A node is removed: its records, its containers' and their names go, by every copy and for good."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -31,15 +30,6 @@ from seaway_metadata.settings import MetadataSettings
 from seaway_testing.builders import container_id, spec, status
 from seaway_testing.fake_transport import FakeServer, FakeTransport
 from seaway_testing.waiting import until
-
-
-@pytest.fixture
-async def other(metadata: Metadata, fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Metadata]:
-    """A second copy."""
-    bus = Bus(FakeTransport(fake_server))
-    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")) as service:
-        yield service
-    await bus.close()
 
 
 async def nodes(bus: Bus) -> list[str]:

@@ -1,7 +1,5 @@
 """What operators set for a node: kept, listed by each copy, published, and gone with the node."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,21 +21,10 @@ from seaway_contracts.catalogue import (
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.node_settings import NodeSettings, NodeUpdated, Reserved, ReservedChange, ToNodes, UpdateNode
 from seaway_contracts.nodes import NodeFacts, NodeRecord, RemoveNode
-from seaway_kit.tasks import Tasks
-from seaway_metadata.service import Metadata, running
-from seaway_metadata.settings import MetadataSettings
+from seaway_metadata.service import Metadata
 from seaway_testing.builders import GIB, beat
-from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_testing.fake_transport import FakeServer
 from seaway_testing.waiting import until
-
-
-@pytest.fixture
-async def other(metadata: Metadata, fake_server: FakeServer, tmp_path: Path) -> AsyncIterator[Metadata]:
-    """A second copy."""
-    bus = Bus(FakeTransport(fake_server))
-    async with running(bus, Tasks("other"), MetadataSettings(root=tmp_path / "other")) as service:
-        yield service
-    await bus.close()
 
 
 async def listed(metadata: Metadata) -> NodeRecord:
