@@ -5,13 +5,10 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from seaway_contracts.lifecycle import EXEC_COMMAND, Envelope
+from seaway_contracts.lifecycle import Envelope
 from seaway_docker.event_filters import EventFacts
+from seaway_docker.event_words import CLUSTER, EXEC_ACTIONS, event_facts
 
-_CLUSTER: Final = "cluster"
-_HEALTH: Final = "health_status"
-EXEC_ACTIONS: Final = frozenset({"exec_create", "exec_start"})
-"""Docker says with these what the exec runs."""
 _INTERNAL: Final = frozenset({("container", "status")})
 
 
@@ -48,57 +45,28 @@ def docker_event(
         return None
     if not isinstance(body, dict):
         body = {}
-    attributes = _attributes(envelope, body)
-    if envelope.action in EXEC_ACTIONS and commands is not None:
-        command = commands.get(attributes.get("execID", ""))
-        if command is not None:
-            attributes.setdefault(EXEC_COMMAND, command)
-    actor = _actor(envelope, body)
-    facts = EventFacts(_type(envelope, body), _action(envelope, attributes), actor, attributes)
+    facts = event_facts(
+        envelope.noun,
+        envelope.action,
+        envelope.node,
+        envelope.subject_id,
+        body,
+        _exec_command(envelope, body, commands),
+    )
     line = orjson.dumps(_fields(facts, envelope.time_ns), option=orjson.OPT_APPEND_NEWLINE)
     return DockerEvent(envelope.id, facts, envelope.time_ns, line, stored)
 
 
-def _type(envelope: Envelope, body: dict[str, Any]) -> str:
-    """Docker's type: of what is told of the cluster as a whole, the kind of things that it is about."""
-    return str(body.get("kind")) if envelope.noun == _CLUSTER else envelope.noun
-
-
-def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
-    """Docker's word, with what it says behind a colon taken out of the attributes."""
-    if envelope.action == _HEALTH:
-        return f"{_HEALTH}: {attributes.pop('health', '')}"
-    if envelope.action in EXEC_ACTIONS and EXEC_COMMAND in attributes:
-        return f"{envelope.action}: {attributes.pop(EXEC_COMMAND)}"
-    return envelope.action
+def _exec_command(envelope: Envelope, body: dict[str, Any], commands: Commands | None) -> str | None:
+    if commands is None or envelope.action not in EXEC_ACTIONS:
+        return None
+    attributes = body.get("attributes")
+    return commands.get(str(attributes.get("execID", ""))) if isinstance(attributes, dict) else None
 
 
 def shown_by_default(event: DockerEvent) -> bool:
     """Whether a client sees this that asked for no type: nodes and the cluster are no part of Docker's own stream."""
-    return event.facts.type not in ("node", _CLUSTER)
-
-
-def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
-    given = body.get("attributes")
-    attributes = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
-    if envelope.noun == "node":
-        attributes.setdefault("name", envelope.node)
-        if body.get("reason"):
-            attributes.setdefault("reason", str(body["reason"]))
-    return attributes
-
-
-def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
-    """Docker's actor: the id, for an image the name that was used where there is one, for a volume its name."""
-    if envelope.noun == _CLUSTER:
-        return ""
-    if envelope.noun == "image":
-        return str(body.get("ref") or body.get("image_id") or envelope.subject_id)
-    if envelope.noun == "network":
-        return str(body.get("network_id") or envelope.subject_id)
-    if envelope.noun == "volume":
-        return str(body.get("name") or envelope.subject_id)
-    return envelope.subject_id
+    return event.facts.type not in ("node", CLUSTER)
 
 
 def _fields(facts: EventFacts, time_ns: int) -> dict[str, Any]:
