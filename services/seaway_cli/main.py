@@ -1,6 +1,7 @@
 """The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `place`, `token`, `join`, `doctor`, `purge` …"""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from seaway_cli.options import (
     run_of,
 )
 from seaway_cli.place_app import place
+from seaway_cli.watch_app import events
 from seaway_contracts.version import VERSION
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
@@ -43,6 +45,7 @@ app = typer.Typer(
 app.add_typer(node_app, name="node")
 app.add_typer(cluster_app, name="cluster")
 app.command("place")(place)
+app.command("events")(events)
 token_app = typer.Typer(help="Tokens by which machines join as nodes.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 
@@ -246,6 +249,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CliError as error:
         print(f"seaway: {error.message}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # who reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"seaway: {describe(error)}", file=sys.stderr)
         return 1

@@ -1,0 +1,152 @@
+"""How things are now, as lines among events, and which later events that does not include yet.
+
+The stream's end is noted, then the records are read. Metadata may know a bit more or less than the stream has at that
+end. So the stream is read from a little before it, and the numbers of containers' events decide.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
+
+from seaway_bus.bus import Bus
+from seaway_cli.event_view import STATE, Shown
+from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
+from seaway_contracts.containers import ContainerRecord
+from seaway_contracts.images import ListImages
+from seaway_contracts.lifecycle import CLUSTER, Envelope, PublicHealth, PublicStatus, volume_subject
+from seaway_contracts.networks import ListNetworks
+from seaway_contracts.records import ListContainers
+from seaway_contracts.volumes import ListVolumes
+from seaway_docker.event_filters import EventFacts
+
+MARGIN: Final = 1024
+"""So many events before the noted end are read again."""
+
+
+class Image:
+    """What was read of the records. `place`: the stream's end at that time."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self._containers: dict[str, int] = {}
+        self._others: set[tuple[str, str]] = set()
+        self._new: set[str] = set()
+
+    def add_container(self, identifier: str, seq: int) -> None:
+        """The image has this container as it was after its event of that number."""
+        self._containers[identifier] = seq
+
+    def add(self, noun: str, identifier: str) -> None:
+        """The image has this network or volume."""
+        self._others.add((noun, identifier))
+
+    def lacks(self, event: Shown) -> bool:
+        """Whether the image does not include this event of the stream."""
+        envelope = event.envelope
+        if envelope.noun == "container":
+            return self._lacks_of_container(event)
+        known = (envelope.noun, envelope.subject_id) in self._others
+        return event.seq > self.place and not (known and envelope.action == "create")
+
+    def _lacks_of_container(self, event: Shown) -> bool:
+        """Events of a container that the image lacks, and that is not new, were before its removal."""
+        envelope = event.envelope
+        identifier, ends = envelope.subject_id, envelope.action == "destroy"
+        known = self._containers.get(identifier)
+        if known is not None:
+            if ends:
+                self._containers.pop(identifier)
+            return envelope.seq > known
+        if event.seq <= self.place:
+            return False
+        if envelope.action == "create":
+            self._new.add(identifier)
+            return True
+        if identifier not in self._new:
+            return False
+        if ends:
+            self._new.discard(identifier)
+        return True
+
+
+async def read_image(bus: Bus, image: Image, now_ns: Callable[[], int] = time.time_ns) -> AsyncIterator[Shown]:
+    """A line for each node, network, volume, image and container, and one for the end. Raises SeawayError."""
+    counts: dict[str, int] = {}
+    async for noun, node, identifier, attributes, status in _records(bus, image):
+        counts[noun] = counts.get(noun, 0) + 1
+        yield _line(image.place, now_ns(), noun, node, identifier, attributes, status)
+    numbers = {f"{noun}s": str(number) for noun, number in sorted(counts.items())}
+    yield _line(image.place, now_ns(), CLUSTER, CLUSTER, "", numbers)
+
+
+_Line = tuple[str, str, str, Mapping[str, str], Mapping[str, Any] | None]
+
+
+async def _records(bus: Bus, image: Image) -> AsyncIterator[_Line]:
+    for node in (await bus.call(cat.LIST_NODES, Empty())).nodes:
+        about = {"name": node.node, STATE: node.state, "availability": node.settings.availability}
+        yield "node", node.node, node.node, about, None
+    after, more = "", True
+    while more:
+        networks = await bus.call(cat.LIST_NETWORKS, ListNetworks(after=after))
+        for network in networks.networks:
+            image.add("network", network.id)
+            node_of = network.nodes[0] if network.nodes else CLUSTER
+            yield "network", node_of, network.id, {"name": network.name, "type": network.driver}, None
+        after, more = networks.next, bool(networks.next)
+    after, more = "", True
+    while more:
+        volumes = await bus.call(cat.LIST_VOLUMES, ListVolumes(after=after))
+        for volume in volumes.volumes:
+            image.add("volume", volume_subject(volume.name))
+            yield "volume", volume.node or CLUSTER, volume.name, {"driver": volume.driver}, None
+        after, more = volumes.next, bool(volumes.next)
+    async for line in _images_and_containers(bus, image):
+        yield line
+
+
+async def _images_and_containers(bus: Bus, image: Image) -> AsyncIterator[_Line]:
+    after, more = "", True
+    while more:
+        images = await bus.call(cat.LIST_IMAGES, ListImages(after=after))
+        for one in images.images:
+            yield "image", CLUSTER, one.id, {"name": one.repo_tags[0]} if one.repo_tags else {}, None
+        after, more = images.next, bool(images.next)
+    async for record in containers(bus):
+        image.add_container(record.id, record.status.seq)
+        spec = record.spec
+        attributes = {**spec.labels, "image": spec.image.ref, "name": spec.name}
+        yield "container", record.node, record.id, attributes, public_status(record)
+
+
+async def containers(bus: Bus, *, stopped: bool = True) -> AsyncIterator[ContainerRecord]:
+    """All containers, newest first; without `stopped` those that run. Raises SeawayError."""
+    after, more = "", True
+    while more:
+        page = await bus.call(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after))
+        for record in page.containers:
+            if not record.discarded:
+                yield record
+        after, more = page.next, bool(page.next)
+
+
+def public_status(record: ContainerRecord) -> dict[str, Any]:
+    """The part of a container's status that events have, too."""
+    found = record.status.model_dump(mode="json", include=set(PublicStatus.model_fields), exclude_defaults=True)
+    if record.status.health is not None:
+        found["health"] = record.status.health.model_dump(mode="json", include=set(PublicHealth.model_fields))
+    return {STATE: record.status.state.value} | found
+
+
+def _line(
+    place: int,
+    now_ns: int,
+    noun: str,
+    node: str,
+    identifier: str,
+    attributes: Mapping[str, str],
+    status: Mapping[str, Any] | None = None,
+) -> Shown:
+    envelope = Envelope("", node, noun, STATE, identifier, now_ns)
+    return Shown(envelope, EventFacts(noun, STATE, identifier, attributes), place, status)

@@ -1,0 +1,55 @@
+"""`seaway events`, `ps`, `top`, `logs`: what happens in the cluster, and what runs there."""
+
+from typing import Annotated
+
+import typer
+
+from seaway_cli.node_app import Json
+from seaway_cli.options import NatsCa, OutsideNats, Passwords, SuiteRoot, SuiteRun, cluster_of
+
+Texts = list[str] | None
+Nodes = Annotated[Texts, typer.Option("--node", help="of this node alone (repeatable)")]
+
+
+def events(
+    filters: Annotated[
+        Texts, typer.Option("--filter", "-f", help="KEY=VALUE, as for `docker events` (repeatable)")
+    ] = None,
+    node: Nodes = None,
+    since: Annotated[
+        str, typer.Option(help="a time, 10m for ten minutes ago, or seq:N: behind the event with that number")
+    ] = "",
+    until: Annotated[str, typer.Option(help="a time; without it, until Ctrl-C")] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="wait for new events, or end with what is stored")
+    ] = True,
+    with_state: Annotated[
+        bool, typer.Option("--with-state", help="first show how things are now, then what changes")
+    ] = False,
+    audit: Annotated[bool, typer.Option("--audit", help="who did what, from where")] = False,
+    form: Annotated[str, typer.Option("--format", help="json, or a template: '{{.Action}} {{.Actor.ID}}'")] = "",
+    as_json: Json = False,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Show what happens in the cluster, as it happens or from the stored past."""
+    from seaway_cli import events as reader
+
+    options = reader.EventOptions(
+        filters=filters or (),
+        nodes=node or (),
+        since=since,
+        until=until,
+        form="json" if as_json else form,
+        follow=follow,
+        with_state=with_state,
+        audit=audit,
+    )
+    reader.show(cluster_of(root, run, nats, nats_passwords, nats_ca), options, _write)
+
+
+def _write(line: str) -> None:
+    print(line, flush=True)

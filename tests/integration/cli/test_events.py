@@ -1,0 +1,182 @@
+"""`seaway events` against a suite's stream: past and present, an image of now and what changes, slow readers."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+from tests.integration.cli.bus_users import bus_of, eventually
+
+from seaway_bus.bus import Bus, Command
+from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
+from seaway_contracts.containers import State
+from seaway_contracts.images import ImageList, ListImages
+from seaway_contracts.records import RegisterContainer
+from seaway_testing.builders import beat, container_event, container_id, image, spec, status
+from seaway_testing.waiting import GUARD_S
+
+if TYPE_CHECKING:
+    from conftest import TinySuite
+
+pytestmark = pytest.mark.root
+COMMAND = str(Path(sys.executable).parent / "seaway")
+GUARD_NS = int(GUARD_S * 10**9)
+
+
+async def emit(metadata: Bus, seq: int, *, node: str = "n1", actor: str = "") -> None:
+    """Store an event of one container, as metadata does."""
+    envelope, body = container_event("kill" if seq > 1 else "create", status(State.RUNNING, seq=seq), node=node)
+    channel = cat.EVENTS["container", envelope.action]
+    headers = replace(envelope, actor=actor).headers()
+    await metadata.transport.store(channel.subject(node, envelope.subject_id), channel.encode(body), headers)
+
+
+class Reader:
+    """A `seaway events --json` that runs."""
+
+    def __init__(self, suite: "TinySuite", *words: str) -> None:
+        argv = [COMMAND, "events", "--json", *words, "--run", str(suite.run)]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self._out: IO[str] = self.process.stdout
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(GUARD_S):
+            line = await asyncio.to_thread(self._out.readline)
+        assert line, self.process.communicate()[1]
+        return dict(json.loads(line))
+
+
+@contextlib.contextmanager
+def reading(suite: "TinySuite", *words: str) -> Iterator[Reader]:
+    reader = Reader(suite, *words)
+    try:
+        yield reader
+    finally:
+        reader.process.send_signal(signal.SIGINT)
+        reader.process.communicate(timeout=GUARD_S)
+
+
+async def events(suite: "TinySuite", *words: str) -> list[dict[str, Any]]:
+    done = await asyncio.to_thread(suite.seaway, "events", "--json", "--no-follow", *words)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@contextlib.asynccontextmanager
+async def started(suite: "TinySuite") -> AsyncIterator[Bus]:
+    """The suite is up, with an image service; the bus as metadata has it."""
+    assert (await asyncio.to_thread(suite.up, "--node", "n1")).returncode == 0
+
+    async def images(request: ListImages, command: Command) -> ImageList:
+        return ImageList(images=(image(1),))
+
+    async with bus_of(suite, "metadata") as metadata, bus_of(suite, "image") as image_service:
+        await image_service.serve(cat.LIST_IMAGES, images)
+        yield metadata
+
+
+async def test_past_and_present_by_number_and_by_time(suite: "TinySuite") -> None:
+    async with started(suite) as metadata:
+        for seq in range(1, 21):
+            await emit(metadata, seq)
+        past = await events(suite, "--filter", "type=container")
+        assert [one["status"]["seq"] for one in past] == list(range(1, 21))
+        middle = past[9]["seq"]
+        assert [one["status"]["seq"] for one in await events(suite, "--since", f"seq:{middle}")] == list(range(11, 21))
+        assert await events(suite, "--since", "0", "--filter", "event=die") == []
+        assert await events(suite, "--since", "0", "--node", "other") == []
+        with reading(suite, "--since", f"seq:{middle}", "--filter", "event=kill") as reader:
+            got = [(await reader.next())["status"]["seq"] for _ in range(10)]
+            await emit(metadata, 21)
+            await emit(metadata, 22)
+            got += [(await reader.next())["status"]["seq"] for _ in range(2)]
+            assert got == list(range(11, 23))
+        done = await asyncio.to_thread(suite.seaway, "events", "--since", "seq:999999")
+        assert done.returncode == 1 and "is this another cluster's number?" in done.stderr
+
+
+async def test_an_image_of_now_and_what_changes(suite: "TinySuite") -> None:
+    """While a container's events are written without a pause."""
+    async with started(suite) as metadata, bus_of(suite, "api") as api:
+        assert (await asyncio.to_thread(suite.seaway, "node", "add", "n2")).returncode == 0
+        async with bus_of(suite, "agent.n2") as agent:
+            await agent.publish(cat.BEAT, beat("n2", interval_ns=GUARD_NS), node="n2")
+
+            async def nodes() -> list[str]:
+                return [record.node for record in (await api.call(cat.LIST_NODES, Empty())).nodes]
+
+            await eventually(nodes, lambda found: found == ["n2"])
+        await api.call(cat.REGISTER, RegisterContainer(spec=spec(1), node="n2"))
+        stop = asyncio.Event()
+
+        async def write() -> None:
+            seq = 0
+            while not stop.is_set():
+                await emit(metadata, seq := seq + 1, node="n2")
+                await asyncio.sleep(0)
+
+        writer = asyncio.ensure_future(write())
+        try:
+            with reading(suite, "--with-state") as reader:
+                state = []
+                while not state or state[-1]["Type"] != "cluster":
+                    state.append(await reader.next())
+                assert {one["Action"] for one in state} == {"state"}
+                shown = {one["Type"]: one for one in state}
+                assert shown["node"]["Actor"]["Attributes"] == {
+                    "name": "n2", "state": "up", "availability": "active",
+                }  # fmt: skip
+                assert shown["image"]["Actor"]["ID"] == image(1).id
+                counts = {"nodes": "1", "images": "1", "containers": "1"}
+                assert shown["cluster"]["Actor"]["Attributes"] == counts
+                begun = shown["container"]
+                assert (begun["Actor"]["ID"], begun["node"]) == (container_id(1), "n2")
+                known = begun["status"].get("seq", 0)
+                got = [(await reader.next())["status"]["seq"] for _ in range(50)]
+                assert got == list(range(known + 1, known + 51))
+        finally:
+            stop.set()
+            await writer
+
+
+async def test_a_reader_that_stops_slows_nobody_and_loses_nothing(suite: "TinySuite") -> None:
+    total = 4000
+    async with started(suite) as metadata:
+        with reading(suite, "--since", "0", "--filter", "type=container") as stopped:
+            with reading(suite, "--since", "0", "--filter", "type=container") as other:
+                await emit(metadata, 1)
+                assert (await stopped.next())["status"]["seq"] == (await other.next())["status"]["seq"] == 1
+                stopped.process.send_signal(signal.SIGSTOP)
+                for seq in range(2, total + 1):
+                    await emit(metadata, seq)
+                assert [(await other.next())["status"]["seq"] for _ in range(2, total + 1)] == list(range(2, total + 1))
+            stopped.process.send_signal(signal.SIGCONT)
+            assert [(await stopped.next())["status"]["seq"] for _ in range(2, total + 1)] == list(range(2, total + 1))
+
+
+async def test_who_did_what_from_where(suite: "TinySuite") -> None:
+    async with started(suite) as metadata:
+        await emit(metadata, 1)
+        await emit(metadata, 2, actor="ip:10.0.0.7")
+        (found,) = await events(suite, "--audit", "--filter", "type=container")
+        assert (found["Action"], found["by"], found["from"]) == ("kill", "ip:10.0.0.7", "10.0.0.7")
+        done = await asyncio.to_thread(suite.seaway, "events", "--audit", "--no-follow", "--filter", "event=kill")
+        assert done.stdout.count("\n") == 1 and "ip:10.0.0.7" in done.stdout
+
+
+async def test_the_end_of_the_pipe_is_no_error(suite: "TinySuite") -> None:
+    async with started(suite) as metadata:
+        for seq in range(1, 301):
+            await emit(metadata, seq)
+        words = f"{COMMAND} events --no-follow --run {suite.run} | head -n 1"
+        done = await asyncio.to_thread(subprocess.run, ["sh", "-c", words], capture_output=True, text=True)
+        assert done.stderr == "" and done.stdout.count("\n") == 1
