@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from seaway_bus.bus import Bus
 from seaway_cli.event_view import STATE, Shown
+from seaway_cluster.records import all_containers
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.images import ListImages
 from seaway_contracts.lifecycle import CLUSTER, Envelope, PublicHealth, PublicStatus, volume_subject
 from seaway_contracts.networks import ListNetworks
-from seaway_contracts.records import ListContainers
 from seaway_contracts.volumes import ListVolumes
 from seaway_docker.event_filters import EventFacts
 
@@ -113,22 +113,11 @@ async def _images_and_containers(bus: Bus, image: Image) -> AsyncIterator[_Line]
         for one in images.images:
             yield "image", CLUSTER, one.id, {"name": one.repo_tags[0]} if one.repo_tags else {}, None
         after, more = images.next, bool(images.next)
-    async for record in containers(bus):
+    async for record in all_containers(bus):
         image.add_container(record.id, record.status.seq)
         spec = record.spec
         attributes = {**spec.labels, "image": spec.image.ref, "name": spec.name}
         yield "container", record.node, record.id, attributes, public_status(record)
-
-
-async def containers(bus: Bus, *, stopped: bool = True) -> AsyncIterator[ContainerRecord]:
-    """All containers, newest first; without `stopped` those that run. Raises SeawayError."""
-    after, more = "", True
-    while more:
-        page = await bus.call(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after))
-        for record in page.containers:
-            if not record.discarded:
-                yield record
-        after, more = page.next, bool(page.next)
 
 
 def public_status(record: ContainerRecord) -> dict[str, Any]:

@@ -51,5 +51,38 @@ def events(
     reader.show(cluster_of(root, run, nats, nats_passwords, nats_ca), options, _write)
 
 
+def ps(
+    stopped: Annotated[bool, typer.Option("--all", "-a", help="also containers that don't run")] = False,
+    node: Nodes = None,
+    as_json: Json = False,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """List the containers of all nodes, by node."""
+    from seaway_cli import containers
+
+    cluster = cluster_of(root, run, nats, nats_passwords, nats_ca)
+    containers.show_all(cluster, node or (), stopped=stopped, as_json=as_json)
+
+
+def top(
+    node: Nodes = None,
+    sort: Annotated[str, typer.Option(help="cpu, memory, name or node")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="once, as JSON")] = False,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Show what nodes and containers use, once a second; once, where the output is no terminal."""
+    from seaway_cli import containers
+
+    containers.watch(cluster_of(root, run, nats, nats_passwords, nats_ca), node or (), sort, as_json=as_json)
+
+
 def _write(line: str) -> None:
     print(line, flush=True)
