@@ -25,7 +25,7 @@ from seaway_cli.options import (
     run_of,
 )
 from seaway_cli.place_app import place
-from seaway_cli.watch_app import events, ps, top
+from seaway_cli.watch_app import events, logs, ps, top
 from seaway_contracts.version import VERSION
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
@@ -45,7 +45,7 @@ app = typer.Typer(
 app.add_typer(node_app, name="node")
 app.add_typer(cluster_app, name="cluster")
 app.command("place")(place)
-for command in (events, ps, top):
+for command in (events, ps, top, logs):
     app.command()(command)
 token_app = typer.Typer(help="Tokens by which machines join as nodes.", no_args_is_help=True)
 app.add_typer(token_app, name="token")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from seaway_cli.node_app import Json
-from seaway_cli.options import NatsCa, OutsideNats, Passwords, SuiteRoot, SuiteRun, cluster_of
+from seaway_cli.options import NatsCa, OutsideNats, Passwords, SuiteRoot, SuiteRun, cluster_of, run_of
 
 Texts = list[str] | None
 Nodes = Annotated[Texts, typer.Option("--node", help="of this node alone (repeatable)")]
@@ -82,6 +82,22 @@ def top(
     from seaway_cli import containers
 
     containers.watch(cluster_of(root, run, nats, nats_passwords, nats_ca), node or (), sort, as_json=as_json)
+
+
+def logs(
+    service: Annotated[str, typer.Argument(help="api, agent, image, metadata, nats or scheduler")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="and each new line, until Ctrl-C")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="so many of the last lines; -1: all")] = 100,
+    as_json: Json = False,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+) -> None:
+    """Show what a service of the suite on this machine has logged."""
+    from seaway_cli import service_logs
+    from seaway_cli.layout import Layout
+
+    place = run_of(root, run)
+    service_logs.show(Layout(place, place).logs, service, lines, _write, follow=follow, as_json=as_json)
 
 
 def _write(line: str) -> None:
