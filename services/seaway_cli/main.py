@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from seaway_cli.cluster_app import cluster_app
+from seaway_cli.completion import completion, prepare
 from seaway_cli.errors import CliError, describe
 from seaway_cli.layout import ROOT, RUN, Layout
 from seaway_cli.node_app import node_app
@@ -45,7 +46,7 @@ app = typer.Typer(
 app.add_typer(node_app, name="node")
 app.add_typer(cluster_app, name="cluster")
 app.command("place")(place)
-for command in (events, ps, top, logs):
+for command in (events, ps, top, logs, completion):
     app.command()(command)
 token_app = typer.Typer(help="Tokens by which machines join as nodes.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
@@ -245,6 +246,7 @@ def version() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code: 0 well, 1 it could not be done, 2 wrong usage."""
+    prepare()
     try:
         outcome = app(args=None if argv is None else list(argv), standalone_mode=False)
     except CliError as error:

@@ -11,6 +11,13 @@ Texts = list[str] | None
 Nodes = Annotated[Texts, typer.Option("--node", help="of this node alone (repeatable)")]
 
 
+SERVICES = ("agent", "api", "image", "metadata", "nats", "scheduler")
+
+
+def _services(incomplete: str) -> list[str]:
+    return [name for name in SERVICES if name.startswith(incomplete)]
+
+
 def events(
     filters: Annotated[
         Texts, typer.Option("--filter", "-f", help="KEY=VALUE, as for `docker events` (repeatable)")
@@ -85,7 +92,7 @@ def top(
 
 
 def logs(
-    service: Annotated[str, typer.Argument(help="api, agent, image, metadata, nats or scheduler")],
+    service: Annotated[str, typer.Argument(help=", ".join(SERVICES), autocompletion=_services)],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="and each new line, until Ctrl-C")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", help="so many of the last lines; -1: all")] = 100,
     as_json: Json = False,
