@@ -220,22 +220,24 @@ def join(
 
 @app.command()
 def doctor(
-    root: Root = ROOT,
-    run: Run = RUN,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
     as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
 ) -> None:
-    """Say what this node can't reach and what doesn't fit: NATS, services, clock, version, images."""
+    """Examine this machine, its suite or its node, and say what to do. Exit code 1: something must be done."""
     from dataclasses import asdict
 
     from seaway_cli import doctor as examination
+    from seaway_cli.doctor_finding import finding_text
 
-    layout = Layout(normal(root), normal(run))
-    found = list(examination.examine(examination.Node.of(layout)))
+    found = []
+    for finding in examination.examine(layout_of(root, run)):
+        found.append(finding)
+        if not as_json:
+            print(finding_text(finding), flush=True)
     if as_json:
         print(json.dumps([asdict(finding) for finding in found]))
-    else:
-        print("\n".join(f"{'ok  ' if finding.well else 'FAIL'}  {finding.what}: {finding.text}" for finding in found))
-    raise typer.Exit(0 if all(finding.well for finding in found) else 1)
+    raise typer.Exit(1 if any(finding.level == "fail" for finding in found) else 0)
 
 
 @app.command()
