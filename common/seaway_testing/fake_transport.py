@@ -208,7 +208,10 @@ class FakeTransport:
     ) -> AsyncIterator[Message]:
         while True:
             await self.round_trip()
-            for message in list(self._stream(stream).messages):
+            found = self._stream(stream)
+            if follow and start_seq > found.last + 1:
+                raise TransportError("the stream was begun anew, and its consumers are gone")
+            for message in list(found.messages):
                 if message.stream_seq < start_seq or message.stored_ns < start_ns:
                     continue
                 start_seq = message.stream_seq + 1

@@ -1,4 +1,4 @@
-"""What `seaway doctor` says of one thing."""
+"""What `seaway doctor` says of one thing. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -10,9 +10,10 @@ from tests.conformance.bus.heard import send
 from seaway_bus.events import Event
 from seaway_bus.stored_events import StoredEvents
 from seaway_bus.transport import Transport
-from seaway_contracts.catalogue import EVENT_STREAM
+from seaway_contracts.catalogue import CONTAINER_STATUS, EVENT_STREAM
+from seaway_testing.builders import container_event, status
 from seaway_testing.waiting import until
-from seaway_testing.wire import Wire
+from seaway_testing.wire import FakeWire, Wire
 
 
 @contextlib.asynccontextmanager
@@ -56,13 +57,16 @@ async def test_past_and_present(transport: Transport, other: Transport) -> None:
         assert seqs(found) == [98, 99, 100, 101]
 
 
-async def test_new_events_after_more_than_the_server_sends_at_once(transport: Transport, other: Transport) -> None:
+async def test_more_than_the_server_sends_at_once(transport: Transport, other: Transport) -> None:
     await transport.ensure_stream(EVENT_STREAM)
     async with followed(StoredEvents(transport)) as (found, _):
-        for seq in range(1, 3001):
-            await send(other, seq)
-        await until(lambda: len(found) >= 3000)
-        assert seqs(found) == list(range(1, 3001))
+        for seq in range(1, 501):
+            envelope, body = container_event("status", status(seq=seq))
+            body = body.model_copy(update={"attributes": {"padding": "x" * 15_000}})
+            subject = CONTAINER_STATUS.subject(envelope.node, envelope.subject_id)
+            await other.store(subject, CONTAINER_STATUS.encode(body), envelope.headers())
+        await until(lambda: len(found) >= 500)
+        assert seqs(found) == list(range(1, 501))
 
 
 async def test_up_to_now(transport: Transport, other: Transport) -> None:
@@ -101,3 +105,19 @@ async def test_a_reader_goes_on_behind_what_it_has_read(wire: Wire, transport: T
                 await send(other, total := total + 1)
             await until(lambda: len(found) >= total)
         assert seqs(found) == list(range(1, total + 1))
+
+
+async def test_a_stream_that_was_begun_anew_is_read_from_its_beginning() -> None:
+    wire = FakeWire()
+    transport, other = await wire.connect(), await wire.connect()
+    await transport.ensure_stream(EVENT_STREAM)
+    for seq in (1, 2, 3):
+        await send(other, seq)
+    async with followed(StoredEvents(transport)) as (found, _):
+        await until(lambda: len(found) == 3)
+        await wire.stop()
+        wire.server.wipe()
+        await wire.start()
+        await send(other, 4)
+        await until(lambda: len(found) == 4)
+        assert [(event.envelope.seq, event.stream_seq) for event in found[3:]] == [(4, 1)]

@@ -15,6 +15,7 @@ import pytest
 from tests.integration.cli.bus_users import bus_of, eventually
 
 from seaway_bus.bus import Bus, Command
+from seaway_cli import logfiles
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import State
@@ -31,9 +32,10 @@ COMMAND = str(Path(sys.executable).parent / "seaway")
 GUARD_NS = int(GUARD_S * 10**9)
 
 
-async def emit(metadata: Bus, seq: int, *, node: str = "n1", actor: str = "") -> None:
-    """Store an event of one container, as metadata does."""
+async def emit(metadata: Bus, seq: int, *, node: str = "n1", actor: str = "", padding: int = 0) -> None:
+    """Store an event of one container, as metadata does, with so many bytes more."""
     envelope, body = container_event("kill" if seq > 1 else "create", status(State.RUNNING, seq=seq), node=node)
+    body = body.model_copy(update={"attributes": {"padding": "x" * padding}})
     channel = cat.EVENTS["container", envelope.action]
     headers = replace(envelope, actor=actor).headers()
     await metadata.transport.store(channel.subject(node, envelope.subject_id), channel.encode(body), headers)
@@ -149,17 +151,20 @@ async def test_an_image_of_now_and_what_changes(suite: "TinySuite") -> None:
 
 
 async def test_a_reader_that_stops_slows_nobody_and_loses_nothing(suite: "TinySuite") -> None:
-    total = 4000
+    """Of more than the server sends ahead."""
+    total = 400
+    words = ("--since", "0", "--filter", "type=container")
     async with started(suite) as metadata:
-        with reading(suite, "--since", "0", "--filter", "type=container") as stopped:
-            with reading(suite, "--since", "0", "--filter", "type=container") as other:
-                await emit(metadata, 1)
-                assert (await stopped.next())["status"]["seq"] == (await other.next())["status"]["seq"] == 1
-                stopped.process.send_signal(signal.SIGSTOP)
+        with reading(suite, *words) as stopped, reading(suite, *words) as other:
+            await emit(metadata, 1)
+            assert (await stopped.next())["status"]["seq"] == (await other.next())["status"]["seq"] == 1
+            stopped.process.send_signal(signal.SIGSTOP)
+            try:
                 for seq in range(2, total + 1):
-                    await emit(metadata, seq)
+                    await emit(metadata, seq, padding=15_000)
                 assert [(await other.next())["status"]["seq"] for _ in range(2, total + 1)] == list(range(2, total + 1))
-            stopped.process.send_signal(signal.SIGCONT)
+            finally:
+                stopped.process.send_signal(signal.SIGCONT)
             assert [(await stopped.next())["status"]["seq"] for _ in range(2, total + 1)] == list(range(2, total + 1))
 
 
@@ -180,3 +185,47 @@ async def test_the_end_of_the_pipe_is_no_error(suite: "TinySuite") -> None:
         words = f"{COMMAND} events --no-follow --run {suite.run} | head -n 1"
         done = await asyncio.to_thread(subprocess.run, ["sh", "-c", words], capture_output=True, text=True)
         assert done.stderr == "" and done.stdout.count("\n") == 1
+
+
+async def test_logs_are_followed(suite: "TinySuite") -> None:
+    """Also while the suite cuts the log off."""
+    async with started(suite):
+        argv = [COMMAND, "logs", "metadata", "--lines", "-1", "--follow", "--run", str(suite.run)]
+        process = await asyncio.to_thread(subprocess.Popen, argv, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        log = suite.run / "log" / "metadata.log"
+        try:
+            assert "metadata" in await asyncio.to_thread(process.stdout.readline)
+            for number in range(2):
+                with log.open("a") as file:
+                    file.write(f"line {number}\n")
+                async with asyncio.timeout(GUARD_S):
+                    while await asyncio.to_thread(process.stdout.readline) != f"line {number}\n":
+                        pass
+                logfiles.shorten(log, limit=1)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=GUARD_S)
+        assert process.returncode == 130
+
+
+async def test_the_doctor_examines_the_suite(suite: "TinySuite") -> None:
+    async with started(suite):
+        found = await examined(suite)
+        assert {what: found[what] for what in ("nats", "metadata", "scheduler", "stream")} == {
+            "nats": "ok",
+            "metadata": "ok",
+            "scheduler": "ok",
+            "stream": "ok",
+        }
+        assert found["nodes"] == "fail", "there is no agent in this suite"
+    assert (await asyncio.to_thread(suite.seaway, "down")).returncode == 0
+    found = await examined(suite)
+    assert found["suite"] == "fail" and "nats" not in found
+
+
+async def examined(suite: "TinySuite") -> dict[str, str]:
+    """What `seaway doctor` says, as levels."""
+    done = await asyncio.to_thread(suite.seaway, "doctor", "--json")
+    assert done.returncode == 1, done.stderr
+    return {one["what"]: one["level"] for one in json.loads(done.stdout)}
