@@ -1,6 +1,7 @@
 """Containers' records, found by what users call them; and the other containers with which one is made."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from seaway_bus.bus import Bus
 from seaway_cluster.request import CompanionRefs, Companions
@@ -22,11 +23,16 @@ def metadata_records(bus: Bus) -> FindRecord:
     return find
 
 
-async def all_containers(bus: Bus, *, stopped: bool = True) -> AsyncIterator[ContainerRecord]:
-    """All containers, newest first; without `stopped` those that run. Raises SeawayError."""
+async def all_containers(
+    bus: Bus, *, stopped: bool = True, basis: Mapping[str, int] = MappingProxyType({})
+) -> AsyncIterator[ContainerRecord]:
+    """All containers, newest first; without `stopped` those that run. Raises SeawayError.
+
+    `basis`: what the asker knows already, as in ListContainers.
+    """
     after, more = "", True
     while more:
-        page = await bus.call(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after))
+        page = await bus.call(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after, basis=dict(basis)))
         for record in page.containers:
             if not record.discarded:
                 yield record

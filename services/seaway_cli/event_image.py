@@ -1,7 +1,7 @@
 """How things are now, as lines among events, and which later events that does not include yet.
 
-The stream's end is noted, then the records are read. Metadata may know a bit more or less than the stream has at that
-end. So the stream is read from a little before it, and the numbers of containers' events decide.
+First the newest events are read. Then metadata is asked for the records, none older than what these events say. So the
+records include all that is stored by then, and perhaps a bit more: the numbers of containers' events decide.
 """
 
 import time
@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 from seaway_bus.bus import Bus
+from seaway_bus.stored_events import StoredEvents
+from seaway_bus.transport import Transport
 from seaway_cli.event_view import STATE, Shown
 from seaway_cluster.records import all_containers
 from seaway_contracts import catalogue as cat
@@ -17,18 +19,23 @@ from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.images import ListImages
 from seaway_contracts.lifecycle import CLUSTER, Envelope, PublicHealth, PublicStatus, volume_subject
 from seaway_contracts.networks import ListNetworks
+from seaway_contracts.records import GONE
 from seaway_contracts.volumes import ListVolumes
 from seaway_docker.event_filters import EventFacts
 
-MARGIN: Final = 1024
-"""So many events before the noted end are read again."""
+_MARGIN: Final = 1024
+"""So many of the newest events are read first; metadata has applied older ones for certain."""
 
 
 class Image:
-    """What was read of the records. `place`: the stream's end at that time."""
+    """What was read of the records.
 
-    def __init__(self, place: int) -> None:
+    `place`: they include all events up to this number in the stream. `basis`: as in ListContainers.
+    """
+
+    def __init__(self, place: int, basis: Mapping[str, int]) -> None:
         self.place = place
+        self.basis = basis
         self._containers: dict[str, int] = {}
         self._others: set[tuple[str, str]] = set()
         self._new: set[str] = set()
@@ -44,22 +51,20 @@ class Image:
     def lacks(self, event: Shown) -> bool:
         """Whether the image does not include this event of the stream."""
         envelope = event.envelope
+        if event.seq <= self.place:
+            return False
         if envelope.noun == "container":
-            return self._lacks_of_container(event)
-        known = (envelope.noun, envelope.subject_id) in self._others
-        return event.seq > self.place and not (known and envelope.action == "create")
+            return self._lacks_of_container(envelope)
+        return not (envelope.action == "create" and (envelope.noun, envelope.subject_id) in self._others)
 
-    def _lacks_of_container(self, event: Shown) -> bool:
-        """Events of a container that the image lacks, and that is not new, were before its removal."""
-        envelope = event.envelope
+    def _lacks_of_container(self, envelope: Envelope) -> bool:
+        """A container that is neither in the image nor new was removed before the image was read."""
         identifier, ends = envelope.subject_id, envelope.action == "destroy"
         known = self._containers.get(identifier)
         if known is not None:
             if ends:
                 self._containers.pop(identifier)
             return envelope.seq > known
-        if event.seq <= self.place:
-            return False
         if envelope.action == "create":
             self._new.add(identifier)
             return True
@@ -68,6 +73,17 @@ class Image:
         if ends:
             self._new.discard(identifier)
         return True
+
+
+async def newest(transport: Transport, last: int) -> Image:
+    """An image that is still empty, and that must include what is stored now. `last`: the end of the stream."""
+    basis: dict[str, int] = {}
+    reading = StoredEvents(transport, after=max(0, last - _MARGIN))
+    async for event in reading.now():
+        envelope = event.envelope
+        if envelope.noun == "container":
+            basis[envelope.subject_id] = GONE if envelope.action == "destroy" else envelope.seq
+    return Image(max(last, reading.last), basis)
 
 
 async def read_image(bus: Bus, image: Image, now_ns: Callable[[], int] = time.time_ns) -> AsyncIterator[Shown]:
@@ -113,7 +129,7 @@ async def _images_and_containers(bus: Bus, image: Image) -> AsyncIterator[_Line]
         for one in images.images:
             yield "image", CLUSTER, one.id, {"name": one.repo_tags[0]} if one.repo_tags else {}, None
         after, more = images.next, bool(images.next)
-    async for record in all_containers(bus):
+    async for record in all_containers(bus, basis=image.basis):
         image.add_container(record.id, record.status.seq)
         spec = record.spec
         attributes = {**spec.labels, "image": spec.image.ref, "name": spec.name}

@@ -12,7 +12,7 @@ from seaway_bus.bus import Bus
 from seaway_bus.stored_events import StoredEvents
 from seaway_bus.transport import StreamSize
 from seaway_cli.errors import CliError, usage
-from seaway_cli.event_image import MARGIN, Image, read_image
+from seaway_cli.event_image import newest, read_image
 from seaway_cli.event_view import Choice, Shown, formatter, parse_filter_words
 from seaway_cli.permissions import API, CLI
 from seaway_cli.tokens import Cluster
@@ -117,12 +117,12 @@ def check_place(after: int, size: StreamSize) -> None:
 
 
 async def _state_and_changes(bus: Bus, plan: Plan, size: StreamSize, write: Write) -> None:
-    image = Image(size.last)
+    image = await newest(bus.transport, size.last)
     async for line in read_image(bus, image):
         if line.envelope.noun == CLUSTER or plan.choice.takes(line):  # the end of the state always
             write(plan.text(line))
     if plan.follow:
-        reading = StoredEvents(bus.transport, after=max(0, size.last - MARGIN))
+        reading = StoredEvents(bus.transport, after=image.place)
         await _write_events(reading, plan, lambda event: image.lacks(event) and plan.choice.takes(event), write)
 
 

@@ -118,10 +118,11 @@ async def test_an_image_of_now_and_what_changes(suite: "TinySuite") -> None:
 
             await eventually(nodes, lambda found: found == ["n2"])
         await api.call(cat.REGISTER, RegisterContainer(spec=spec(1), node="n2"))
+        await emit(metadata, 1, node="n2")
         stop = asyncio.Event()
 
         async def write() -> None:
-            seq = 0
+            seq = 1
             while not stop.is_set():
                 await emit(metadata, seq := seq + 1, node="n2")
                 await asyncio.sleep(0)

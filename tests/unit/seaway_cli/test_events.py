@@ -8,12 +8,15 @@ import pytest
 
 from seaway_bus.transport import StreamSize
 from seaway_cli.errors import CliError
-from seaway_cli.event_image import Image, public_status
+from seaway_cli.event_image import Image, newest, public_status
 from seaway_cli.event_view import Choice, Shown, formatter, parse_filter_words, place_of
 from seaway_cli.events import EventOptions, Plan, check_place
+from seaway_contracts.catalogue import EVENT_STREAM, EVENTS
 from seaway_contracts.containers import ContainerStatus, Health, State
 from seaway_contracts.lifecycle import Envelope
-from seaway_testing.builders import container_id, record
+from seaway_contracts.records import GONE
+from seaway_testing.builders import container_event, container_id, record, status
+from seaway_testing.fake_transport import FakeServer, FakeTransport
 
 ID = container_id(1)
 NOW_NS = 1_795_479_225_566_952_610
@@ -178,17 +181,17 @@ def test_a_place_that_the_stream_does_not_have(capsys: pytest.CaptureFixture[str
 
 
 def test_an_image_lacks_later_events_of_its_containers_alone() -> None:
-    """Wherever in the stream they are: metadata may have been ahead of it, or behind."""
-    image = Image(place=10)
+    """Metadata may have been ahead of the stream."""
+    image = Image(10, {})
     image.add_container(ID, 5)
-    for stream in (9, 11):
-        assert not image.lacks(event(seq=5, stream=stream))
-        assert image.lacks(event(seq=6, stream=stream))
+    assert not image.lacks(event(seq=4, stream=10))
+    assert not image.lacks(event(seq=5, stream=11))
+    assert image.lacks(event(seq=6, stream=11))
     assert image.lacks(event("destroy", seq=7, stream=12))
 
 
 def test_an_image_lacks_containers_that_are_made_later() -> None:
-    image = Image(place=10)
+    image = Image(10, {})
     assert not image.lacks(event("destroy", seq=9, stream=11)), "it was removed before the image was read"
     assert not image.lacks(event("create", seq=1, stream=10))
     assert image.lacks(event("create", seq=1, stream=11))
@@ -197,8 +200,20 @@ def test_an_image_lacks_containers_that_are_made_later() -> None:
     assert not image.lacks(event("start", seq=4, stream=14))
 
 
+async def test_an_image_is_no_older_than_what_is_stored() -> None:
+    transport = FakeTransport(FakeServer())
+    await transport.ensure_stream(EVENT_STREAM)
+    for seed, seq, action in ((1, 1, "create"), (1, 2, "start"), (2, 1, "create"), (2, 7, "destroy")):
+        envelope, body = container_event(action, status(seq=seq), seed=seed)
+        channel = EVENTS["container", action]
+        subject = channel.subject(envelope.node, envelope.subject_id)
+        await transport.store(subject, channel.encode(body), envelope.headers())
+    image = await newest(transport, 3)  # the fourth came meanwhile
+    assert (image.place, image.basis) == (4, {container_id(1): 2, container_id(2): GONE})
+
+
 def test_an_image_of_other_things() -> None:
-    image = Image(place=10)
+    image = Image(10, {})
     image.add("network", "net1")
     assert not image.lacks(event("create", noun="network", subject="net1", stream=11))
     assert image.lacks(event("create", noun="network", subject="net2", stream=11))
