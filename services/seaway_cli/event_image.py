@@ -1,7 +1,8 @@
 """How things are now, as lines among events, and which later events that does not include yet.
 
-First the newest events are read. Then metadata is asked for the records, none older than what these events say. So the
-records include all that is stored by then, and perhaps a bit more: the numbers of containers' events decide.
+First the newest events are read. Then metadata is asked for the records, with what these events say as a basis: no
+container that they name is missing. A status may still be a bit older, if its node does not answer, or newer than the
+stream. So the same events are read again afterwards, and the numbers of containers' events decide.
 """
 
 import time
@@ -30,10 +31,12 @@ _MARGIN: Final = 1024
 class Image:
     """What was read of the records.
 
-    `place`: they include all events up to this number in the stream. `basis`: as in ListContainers.
+    `start`: where reading begins again; `place`: what is not a container's is included up to this number in the stream.
+    `basis`: as in ListContainers.
     """
 
-    def __init__(self, place: int, basis: Mapping[str, int]) -> None:
+    def __init__(self, start: int, place: int, basis: Mapping[str, int]) -> None:
+        self.start = start
         self.place = place
         self.basis = basis
         self._containers: dict[str, int] = {}
@@ -51,6 +54,9 @@ class Image:
     def lacks(self, event: Shown) -> bool:
         """Whether the image does not include this event of the stream."""
         envelope = event.envelope
+        known = self._containers.get(envelope.subject_id)
+        if known is not None:
+            return envelope.seq > known
         if event.seq <= self.place:
             return False
         if envelope.noun == "container":
@@ -59,18 +65,13 @@ class Image:
 
     def _lacks_of_container(self, envelope: Envelope) -> bool:
         """A container that is neither in the image nor new was removed before the image was read."""
-        identifier, ends = envelope.subject_id, envelope.action == "destroy"
-        known = self._containers.get(identifier)
-        if known is not None:
-            if ends:
-                self._containers.pop(identifier)
-            return envelope.seq > known
+        identifier = envelope.subject_id
         if envelope.action == "create":
             self._new.add(identifier)
             return True
         if identifier not in self._new:
             return False
-        if ends:
+        if envelope.action == "destroy":
             self._new.discard(identifier)
         return True
 
@@ -78,12 +79,13 @@ class Image:
 async def newest(transport: Transport, last: int) -> Image:
     """An image that is still empty, and that must include what is stored now. `last`: the end of the stream."""
     basis: dict[str, int] = {}
-    reading = StoredEvents(transport, after=max(0, last - _MARGIN))
+    start = max(0, last - _MARGIN)
+    reading = StoredEvents(transport, after=start)
     async for event in reading.now():
         envelope = event.envelope
         if envelope.noun == "container":
             basis[envelope.subject_id] = GONE if envelope.action == "destroy" else envelope.seq
-    return Image(max(last, reading.last), basis)
+    return Image(start, max(last, reading.last), basis)
 
 
 async def read_image(bus: Bus, image: Image, now_ns: Callable[[], int] = time.time_ns) -> AsyncIterator[Shown]:

@@ -122,7 +122,7 @@ async def _state_and_changes(bus: Bus, plan: Plan, size: StreamSize, write: Writ
         if line.envelope.noun == CLUSTER or plan.choice.takes(line):  # the end of the state always
             write(plan.text(line))
     if plan.follow:
-        reading = StoredEvents(bus.transport, after=image.place)
+        reading = StoredEvents(bus.transport, after=image.start)
         await _write_events(reading, plan, lambda event: image.lacks(event) and plan.choice.takes(event), write)
 
 

@@ -20,7 +20,7 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import State
 from seaway_contracts.images import ImageList, ListImages
-from seaway_contracts.records import RegisterContainer
+from seaway_contracts.records import ListContainers, RegisterContainer
 from seaway_testing.builders import beat, container_event, container_id, image, spec, status
 from seaway_testing.waiting import GUARD_S
 
@@ -106,6 +106,14 @@ async def test_past_and_present_by_number_and_by_time(suite: "TinySuite") -> Non
         assert done.returncode == 1 and "is this another cluster's number?" in done.stderr
 
 
+async def tell_create(agent: Bus) -> None:
+    """Publish the first event of the container as its agent does, with the whole spec."""
+    envelope, body = container_event("create", status(State.CREATED, seq=1), node="n2")
+    subject = cat.CONTAINER_CREATE.told_subject("n2", envelope.subject_id)
+    whole = body.model_copy(update={"spec": spec(1)})
+    await agent.transport.publish(subject, cat.CONTAINER_CREATE.encode(whole), envelope.headers())
+
+
 async def test_an_image_of_now_and_what_changes(suite: "TinySuite") -> None:
     """While a container's events are written without a pause."""
     async with started(suite) as metadata, bus_of(suite, "api") as api:
@@ -117,7 +125,13 @@ async def test_an_image_of_now_and_what_changes(suite: "TinySuite") -> None:
                 return [record.node for record in (await api.call(cat.LIST_NODES, Empty())).nodes]
 
             await eventually(nodes, lambda found: found == ["n2"])
-        await api.call(cat.REGISTER, RegisterContainer(spec=spec(1), node="n2"))
+            await api.call(cat.REGISTER, RegisterContainer(spec=spec(1), node="n2"))
+            await tell_create(agent)
+
+            async def containers() -> list[str]:
+                return [record.id for record in (await api.call(cat.LIST_CONTAINERS, ListContainers())).containers]
+
+            await eventually(containers, lambda found: found == [container_id(1)])
         await emit(metadata, 1, node="n2")
         stop = asyncio.Event()
 
