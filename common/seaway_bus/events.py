@@ -88,13 +88,14 @@ async def history(
 
 async def _stored(transport: Transport, subject: str, last: int, start_ns: int) -> AsyncIterator[Message]:
     """The stored messages after that sequence number or, if it is 0, from that time on."""
-    ahead_ns = await _ahead_ns(transport, subject) if start_ns and not last else 0
-    first = {"start_seq": last + 1} if last else {"start_ns": max(0, start_ns - ahead_ns)}
-    async for message in transport.replay(EVENT_STREAM.name, subject, **first):
+    first_ns = 0
+    if start_ns and not last:
+        first_ns = max(0, start_ns - await clock_lead_ns(transport, subject))
+    async for message in transport.replay(EVENT_STREAM.name, subject, start_seq=last and last + 1, start_ns=first_ns):
         yield message
 
 
-async def _ahead_ns(transport: Transport, subject: str) -> int:
+async def clock_lead_ns(transport: Transport, subject: str) -> int:
     """By how many ns the clocks of events are ahead of the server's clock, which a replay goes by."""
     last = await transport.last_sequence(EVENT_STREAM.name)
     ahead = 0

@@ -7,6 +7,7 @@ into this process's memory, however slowly it is read.
 import asyncio
 import contextlib
 import datetime
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ _GAPS: Final = "what is sent of the past does not come whole"
 _STALLED: Final = "Nats-Consumer-Stalled"
 _LAST: Final = "Nats-Last-Consumer"
 _MOST_FRUITLESS: Final = 3
+_ENDLESS: Final = sys.maxsize
+"""The number of messages that are still to come of a reading that also follows what is stored from now on."""
 
 _BEGINS_S: Final = (1.0, 1.0, 2.0, 4.0, 6.0)
 """Limits of the attempts: a consumer has one replica, perhaps on a server that is cut off and not missed yet."""
@@ -49,9 +52,14 @@ class Replay:
         """End the reading: the consumer is lost with the connection."""
         self._queue.put_nowait(None)
 
-    async def messages(self, subject: str, start_seq: int, start_ns: int) -> AsyncGenerator[Message, None]:
-        """The matching stored messages, from a sequence number or a time on."""
-        left, fruitless = None, 0
+    async def messages(
+        self, subject: str, start_seq: int, start_ns: int, *, follow: bool = False
+    ) -> AsyncGenerator[Message, None]:
+        """The matching stored messages, from a sequence number or a time on.
+
+        `follow`: then each new one as it is stored, without an end.
+        """
+        left, fruitless = _ENDLESS if follow else None, 0
         while left is None or left > 0:
             if fruitless > _MOST_FRUITLESS:
                 raise RequestTimeout(_GAPS)
@@ -59,7 +67,7 @@ class Replay:
             try:
                 info = await self._begun(subject, start_seq, 0 if start_seq else start_ns)
                 pending = int(info.get("num_pending", 0)) + int(info.get("delivered", {}).get("consumer_seq", 0))
-                part = _Part(pending if left is None else min(left, pending))
+                part = _Part(_left(left, pending))
                 while not part.ended and not (part.full and self._queue.empty()):
                     message = part.take(await self._next())
                     if message is None:
@@ -128,7 +136,7 @@ class _Part:
 
     def __init__(self, left: int) -> None:
         self.left = left
-        """How many messages are still to come, at most."""
+        """How many messages are still to come, at most; `_ENDLESS`: all that are ever stored."""
         self.full = False
         """Whether the server waits for permission to send more. It never gets it here.
 
@@ -152,7 +160,8 @@ class _Part:
             self.gap = True
             return None
         self._last = number
-        self.left -= 1
+        if self.left != _ENDLESS:
+            self.left -= 1
         return found
 
     def _sign(self, msg: Message) -> None:
@@ -160,8 +169,15 @@ class _Part:
             self.full = True
         elif int(msg.headers.get(_LAST, "") or self._last) > self._last:
             self.gap = True
-        else:
+        elif self.left != _ENDLESS:
             self.left = 0
+
+
+def _left(left: int | None, pending: int) -> int:
+    """How many messages a new consumer is to deliver: of a reading with so many left, None at its start."""
+    if left is None:
+        return pending
+    return left if left == _ENDLESS else min(left, pending)
 
 
 def _is_stored(msg: Message) -> bool:

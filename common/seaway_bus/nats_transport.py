@@ -212,13 +212,13 @@ class NatsTransport:
         return int((await self._api(f"STREAM.PURGE.{stream}", {"filter": subject, "seq": up_to + 1}))["purged"])
 
     async def replay(
-        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0
+        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0, follow: bool = False
     ) -> AsyncIterator[Message]:
         self._check()
         reading = Replay(self._nc, self._api_once, stream)
         self._watch.broken.append(reading.lost)
         try:
-            async with contextlib.aclosing(reading.messages(subject, start_seq, start_ns)) as found:
+            async with contextlib.aclosing(reading.messages(subject, start_seq, start_ns, follow=follow)) as found:
                 async for message in found:
                     yield message
         finally:

@@ -184,8 +184,14 @@ class Transport(Protocol):
     async def purge(self, stream: str, subject: str, up_to: int) -> int:
         """Remove the matching messages up to and including a sequence number; how many there were."""
 
-    def replay(self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0) -> AsyncIterator[Message]:
-        """The matching stored messages from a sequence number or a time on, up to the newest at the call."""
+    def replay(
+        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0, follow: bool = False
+    ) -> AsyncIterator[Message]:
+        """The matching stored messages from a sequence number or a time on, up to the newest at the call.
+
+        `follow`: then each new one as it is stored, without an end; raises TransportError when the connection is lost.
+        A slow reader holds at most what the server sends without its permission (some MiB).
+        """
 
     async def bucket(self, config: BucketConfig, replicas: int = 1) -> Bucket:
         """The bucket; make it or update its configuration first."""

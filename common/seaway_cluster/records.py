@@ -1,13 +1,14 @@
 """Containers' records, found by what users call them; and the other containers with which one is made."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from seaway_bus.bus import Bus
 from seaway_cluster.request import CompanionRefs, Companions
 from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import ContainerRecord, Mount
 from seaway_contracts.errors import Code, SeawayError, bad_request
-from seaway_contracts.records import ResolveContainer
+from seaway_contracts.records import ListContainers, ResolveContainer
 
 FindRecord = Callable[[str], Awaitable[ContainerRecord]]
 """The record of a container by id, name or prefix of an id. Raises SeawayError(NOT_FOUND)."""
@@ -20,6 +21,22 @@ def metadata_records(bus: Bus) -> FindRecord:
         return await bus.call(cat.GET_CONTAINER, ResolveContainer(ref=ref))
 
     return find
+
+
+async def all_containers(
+    bus: Bus, *, stopped: bool = True, basis: Mapping[str, int] = MappingProxyType({})
+) -> AsyncIterator[ContainerRecord]:
+    """All containers, newest first; without `stopped` those that run. Raises SeawayError.
+
+    `basis`: what the asker knows already, as in ListContainers.
+    """
+    after, more = "", True
+    while more:
+        page = await bus.call(cat.LIST_CONTAINERS, ListContainers(all=stopped, after=after, basis=dict(basis)))
+        for record in page.containers:
+            if not record.discarded:
+                yield record
+        after, more = page.next, bool(page.next)
 
 
 async def find_companions(find: FindRecord, refs: CompanionRefs) -> Companions:

@@ -26,6 +26,7 @@ from seaway_testing.fake_server import FakeBucketData, FakeServer, FakeStream, F
 __all__ = ["FakeServer", "FakeTransport"]
 
 log = logging.getLogger(__name__)
+_LOOKS_EVERY_S = 0.005
 
 
 class _Subscription:
@@ -213,14 +214,23 @@ class FakeTransport:
         return len(gone)
 
     async def replay(
-        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0
+        self, stream: str, subject: str, *, start_seq: int = 0, start_ns: int = 0, follow: bool = False
     ) -> AsyncIterator[Message]:
-        await self.round_trip()
-        for message in list(self._stream(stream).messages):
-            if message.stream_seq < start_seq or message.stored_ns < start_ns or not matches(subject, message.subject):
-                continue
+        while True:
             await self.round_trip()
-            yield message
+            found = self._stream(stream)
+            if follow and start_seq > found.last + 1:
+                raise TransportError("the stream was begun anew, and its consumers are gone")
+            for message in list(found.messages):
+                if message.stream_seq < start_seq or message.stored_ns < start_ns:
+                    continue
+                start_seq = message.stream_seq + 1
+                if matches(subject, message.subject):
+                    await self.round_trip()
+                    yield message
+            if not follow:
+                return
+            await asyncio.sleep(_LOOKS_EVERY_S)
 
     async def bucket(self, config: BucketConfig, replicas: int = 1) -> _Bucket:
         await self.round_trip()

@@ -1,132 +1,24 @@
-"""`seaway doctor` on a node that joined: what it can't reach, and whether its clock and version agree."""
+"""`seaway doctor`: all checks that make sense on this machine."""
 
-import socket
-import time
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
 
-from seaway_bus.ask_once import ask_once
-from seaway_cli.errors import CliError
+from seaway_cli import doctor_host, doctor_node, doctor_suite
+from seaway_cli.doctor_finding import Finding, note
 from seaway_cli.layout import Layout
-from seaway_cli.nats_login import Login
-from seaway_contracts.base import Empty
-from seaway_contracts.catalogue import CHECK_NODE, NODE_BLOB_ENDPOINT
-from seaway_contracts.channels import CallChannel, R
-from seaway_contracts.errors import SeawayError
-from seaway_contracts.joining import NodeCheck
-from seaway_contracts.version import VERSION
-from seaway_kit import tls
-from seaway_kit.addresses import nats_endpoints
-
-_REACH_S: Final = 3.0
-_FAR_S: Final = 2.0
-_PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check. If it failed, `text` says what to do."""
+def examine(layout: Layout) -> Iterator[Finding]:
+    """The machine; then the suite that it has, or the node that it is. Raises CliError for settings that can't be read.
 
-    what: str
-    well: bool
-    text: str
-
-
-@dataclass(frozen=True)
-class Node:
-    """How this machine's agent logs in."""
-
-    name: str
-    url: str
-    login: Login
-
-    @classmethod
-    def of(cls, layout: Layout) -> "Node":
-        """From the settings that `seaway join` has written. Raises CliError."""
-        file = layout.agent_config
-        try:
-            values = tomllib.loads(file.read_text())
-            seed = Path(values["nats_nkey_file"]).read_text().strip()
-            ca = Path(values["nats_ca"]) if "nats_ca" in values else None
-            login = Login(values["nats"], values["nats_user"], ca=ca, seed=seed)
-            return cls(values["node"], values["nats"], login)
-        except FileNotFoundError as error:
-            raise CliError(f"this machine has not joined: {error.filename} is missing (`seaway join`)") from None
-        except (OSError, ValueError, KeyError) as error:
-            raise CliError(f"{file} can't be read: {error}") from None
-
-    def ask(self, channel: CallChannel[Empty, R]) -> R:
-        """Ask a service as this node. Raises SeawayError."""
-        login = self.login
-        return ask_once(channel, Empty(), url=self.url, user=login.user, ca=login.ca, seed=login.seed, node=self.name)
-
-
-def examine(node: Node) -> Iterator[Finding]:
-    """Run the checks. They end at the first failure on which all others depend."""
-    servers = [_server(host, port) for host, port in nats_endpoints(node.url)]
-    yield from servers
-    if not any(finding.well for finding in servers):
-        return
-    if trouble := node.login.trouble():
-        yield Finding("login", False, f"{trouble}. Was the node removed (`seaway node ls` on the suite's machine)?")
-        return
-    yield Finding("login", True, f"NATS lets {node.name} in")
-    try:
-        asked = time.time_ns()
-        check = node.ask(CHECK_NODE)
-    except SeawayError as error:
-        yield Finding("metadata", False, f"the metadata service does not answer: {error.message}")
-    else:
-        yield Finding("metadata", True, "the metadata service answers")
-        yield from _compared(check, asked, time.time_ns())
-    yield _images(node)
-
-
-def _server(host: str, port: int) -> Finding:
-    trouble = _unreachable(host, port)
-    text = f"no NATS server can be reached at {host}:{port} ({trouble})" if trouble else f"{host}:{port} can be reached"
-    return Finding("nats", not trouble, text)
-
-
-def _compared(check: NodeCheck, asked_ns: int, answered_ns: int) -> Iterator[Finding]:
-    """Clock and version. The cluster's clock was read between the two times."""
-    off = max(asked_ns - check.time_ns, check.time_ns - answered_ns, 0) / 1e9
-    fast = "ahead of" if asked_ns > check.time_ns else "behind"
-    if off > _FAR_S:
-        yield Finding("clock", False, f"this machine's clock is {off:.0f} s {fast} the cluster's: set it right")
-    else:
-        yield Finding("clock", True, "the clock agrees with the cluster's")
-    if check.version == VERSION:
-        yield Finding("version", True, f"both run Seaway {VERSION}")
-    else:
-        text = f"the cluster runs Seaway {check.version}, this machine {VERSION}: install the cluster's here"
-        yield Finding("version", False, text)
-
-
-def _images(node: Node) -> Finding:
-    try:
-        url = node.ask(NODE_BLOB_ENDPOINT).url
-    except SeawayError as error:
-        return Finding("images", False, f"the image service does not answer: {error.message}")
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
-    trouble = _unreachable(host, port, node.login.ca if parts.scheme == "https" else None)
-    if trouble:
-        text = f"images can't be fetched from {url} ({trouble}): see to it that this machine reaches that address"
-        return Finding("images", False, text)
-    return Finding("images", True, f"{url} can be reached")
-
-
-def _unreachable(host: str, port: int, ca: Path | None = None) -> str:
-    """Why nothing answers there; empty where something does, with a certificate of that CA if one is given."""
-    try:
-        with socket.create_connection((host, port), _REACH_S) as plain:
-            if ca is not None:
-                tls.trusting(ca).wrap_socket(plain, server_hostname=host).close()
-    except OSError as error:
-        return error.strerror or str(error) or type(error).__name__
-    return ""
+    Checks that depend on another one that has failed are left out.
+    """
+    is_node = layout.agent_config.exists() or layout.node_key.exists()
+    is_suite = layout.marker.exists() or layout.run_marker.exists()
+    yield from doctor_host.examine(doctor_host.Host(layout.root), needs_nats=not is_node)
+    if is_node:
+        yield from doctor_node.examine(doctor_node.Node.of(layout))
+    if is_suite:
+        yield from doctor_suite.examine(layout)
+    if not is_node and not is_suite:
+        text = f"{layout.root} has neither a suite nor a node that joined"
+        yield note("suite", text, "`seaway up` starts a suite, `seaway join` makes this machine a node of another one")

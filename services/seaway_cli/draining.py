@@ -88,7 +88,7 @@ def drain(layout: Layout, node: str, note: Callable[[Container], None]) -> None:
 async def _check_up(bus: Bus, node: str) -> None:
     found = {record.node: record for record in (await bus.call(LIST_NODES, Empty())).nodes}
     if node not in found:
-        raise CliError(f"no such node: {node}")
+        raise CliError(f"no such node: {node}; `seaway node ls` lists them")
     if found[node].state == "down":
         raise CliError(
             f"node {node} is down, so nothing can be stopped there; `seaway node drain {node}` without --stop keeps "

@@ -1,6 +1,7 @@
 """The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `place`, `token`, `join`, `doctor`, `purge` …"""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from seaway_cli.cluster_app import cluster_app
+from seaway_cli.completion import completion, prepare
 from seaway_cli.errors import CliError, describe
 from seaway_cli.layout import ROOT, RUN, Layout
-from seaway_cli.node_app import node_app
+from seaway_cli.node_app import Json, node_app
 from seaway_cli.options import (
     NatsCa,
     OutsideNats,
@@ -24,6 +26,7 @@ from seaway_cli.options import (
     run_of,
 )
 from seaway_cli.place_app import place
+from seaway_cli.watch_app import events, logs, ps, top
 from seaway_contracts.version import VERSION
 from seaway_kit.metrics_ports import LAST_BASE, METRICS_PORT
 
@@ -44,6 +47,8 @@ app = typer.Typer(
 app.add_typer(node_app, name="node")
 app.add_typer(cluster_app, name="cluster")
 app.command("place")(place)
+for command in (events, ps, top, logs, completion):
+    app.command()(command)
 token_app = typer.Typer(help="Tokens by which machines join as nodes.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 
@@ -113,19 +118,21 @@ def up(
 
 
 @app.command()
-def down(root: SuiteRoot = None, run: SuiteRun = None) -> None:
+def down(root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
     """Stop the suite. Containers go on running."""
     from seaway_cli import commands
 
     place = run_of(root, run)
-    print("Seaway has stopped; containers go on." if commands.down(place) else f"No suite runs in {place}.")
+    ran = commands.down(place)
+    text = "Seaway has stopped; containers go on." if ran else f"No suite runs in {place}."
+    _say(text, as_json, stopped=ran)
 
 
 @app.command()
 def status(
     root: SuiteRoot = None,
     run: SuiteRun = None,
-    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show the suite's processes."""
     from seaway_cli import commands
@@ -140,18 +147,20 @@ def status(
 
 
 @app.command()
-def purge(root: SuiteRoot = None, run: SuiteRun = None) -> None:
+def purge(root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
     """Stop the suite, or the agent alone, and remove everything that it made: containers, images, networks, files."""
     from seaway_cli import commands
 
     done = commands.purge(layout_of(root, run), commands.agent_purge)
-    print("\n".join((*done, *commands.stays())) if done else "There is nothing to remove.")
+    said = [*done, *commands.stays()] if done else ["There is nothing to remove."]
+    _say("\n".join(said), as_json, done=done)
 
 
 @node_app.command("keys")
 def node_keys(
     root: SuiteRoot = None,
     run: SuiteRun = None,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -159,7 +168,10 @@ def node_keys(
     """Show the public keys of nodes that joined by tokens, for the owner of an outside NATS server."""
     from seaway_cli import tokens
 
-    if text := tokens.keys(cluster_of(root, run, nats, nats_passwords, nats_ca)):
+    text = tokens.keys(cluster_of(root, run, nats, nats_passwords, nats_ca))
+    if as_json:
+        print(json.dumps(dict(line.partition("=")[::2] for line in text.splitlines())))
+    elif text:
         print(text)
 
 
@@ -170,6 +182,7 @@ def token_create(
     label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE: the nodes get this label (repeatable)")] = None,
     root: SuiteRoot = None,
     run: SuiteRun = None,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -177,14 +190,15 @@ def token_create(
     """Make a token by which a machine joins, and say how."""
     from seaway_cli import tokens
 
-    print(tokens.create(cluster_of(root, run, nats, nats_passwords, nats_ca), ttl, uses, label or ()))
+    token, text = tokens.create(cluster_of(root, run, nats, nats_passwords, nats_ca), ttl, uses, label or ())
+    _say(text, as_json, id=token.id, token=str(token))
 
 
 @token_app.command("ls")
 def token_ls(
     root: SuiteRoot = None,
     run: SuiteRun = None,
-    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -200,6 +214,7 @@ def token_rm(
     token: str,
     root: SuiteRoot = None,
     run: SuiteRun = None,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -207,7 +222,7 @@ def token_rm(
     """Remove a token, so that nobody joins by it. Nodes that have joined stay."""
     from seaway_cli import tokens
 
-    print(tokens.remove(cluster_of(root, run, nats, nats_passwords, nats_ca), token))
+    _say(tokens.remove(cluster_of(root, run, nats, nats_passwords, nats_ca), token), as_json)
 
 
 @app.command()
@@ -222,47 +237,60 @@ def join(
     wait: Annotated[float, typer.Option(min=0, help="seconds to wait until the NATS server lets the node in")] = 60.0,
     root: Root = ROOT,
     run: Run = RUN,
+    as_json: Json = False,
 ) -> None:
     """Make this machine a node: exchange a token for a key of its own, and say how to start its agent."""
     from seaway_cli import joining
 
     layout = Layout(normal(root), normal(run))
-    print(joining.join(joining.JoinOptions(layout, nats, token, node, nats_ca, insecure, wait)))
+    _say(joining.join(joining.JoinOptions(layout, nats, token, node, nats_ca, insecure, wait)), as_json)
 
 
 @app.command()
 def doctor(
-    root: Root = ROOT,
-    run: Run = RUN,
-    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    as_json: Json = False,
 ) -> None:
-    """Say what this node can't reach and what doesn't fit: NATS, services, clock, version, images."""
+    """Examine this machine, its suite or its node, and say what to do. Exit code 1: something must be done."""
     from dataclasses import asdict
 
     from seaway_cli import doctor as examination
+    from seaway_cli.doctor_finding import finding_text
 
-    layout = Layout(normal(root), normal(run))
-    found = list(examination.examine(examination.Node.of(layout)))
+    found = []
+    for finding in examination.examine(layout_of(root, run)):
+        found.append(finding)
+        if not as_json:
+            print(finding_text(finding), flush=True)
     if as_json:
         print(json.dumps([asdict(finding) for finding in found]))
-    else:
-        print("\n".join(f"{'ok  ' if finding.well else 'FAIL'}  {finding.what}: {finding.text}" for finding in found))
-    raise typer.Exit(0 if all(finding.well for finding in found) else 1)
+    raise typer.Exit(1 if any(finding.level == "fail" for finding in found) else 0)
 
 
 @app.command()
-def version() -> None:
+def version(as_json: Json = False) -> None:
     """Show the version."""
-    print(f"seaway {VERSION}")
+    print(json.dumps({"version": VERSION}) if as_json else f"seaway {VERSION}")
+
+
+def _say(text: str, as_json: bool, **fields: object) -> None:
+    from seaway_cli import outcome
+
+    print(outcome.as_json(text, **fields) if as_json else text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code: 0 well, 1 it could not be done, 2 wrong usage."""
+    prepare()
     try:
         outcome = app(args=None if argv is None else list(argv), standalone_mode=False)
     except CliError as error:
         print(f"seaway: {error.message}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # who reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"seaway: {describe(error)}", file=sys.stderr)
         return 1
@@ -270,6 +298,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except _ClickError as error:
         if text := error.format_message():  # empty where the help was shown instead
-            print(f"seaway: {text} (see seaway --help)", file=sys.stderr)
+            print(f"seaway: {text} (see {_command_of(error)} --help)", file=sys.stderr)
         return 2
     return outcome if isinstance(outcome, int) else 0
+
+
+def _command_of(error: Any) -> str:
+    """The subcommand that was used wrongly."""
+    words, context = list[str](), getattr(error, "ctx", None)
+    while context is not None and context.parent is not None:
+        words.insert(0, str(context.info_name))
+        context = context.parent
+    return " ".join(("seaway", *words))

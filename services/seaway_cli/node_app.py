@@ -107,11 +107,12 @@ def node_reserve(
 
 
 @node_app.command("add")
-def node_add(name: str, root: SuiteRoot = None, run: SuiteRun = None) -> None:
+def node_add(name: str, root: SuiteRoot = None, run: SuiteRun = None, as_json: Json = False) -> None:
     """Let one more node's agent in, by a user that may speak for that node alone; says how to start it."""
-    from seaway_cli import nodes
+    from seaway_cli import nodes, outcome
 
-    print(nodes.add(layout_of(root, run), name))
+    text = nodes.add(layout_of(root, run), name)
+    print(outcome.as_json(text, node=name) if as_json else text)
 
 
 @node_app.command("rm")

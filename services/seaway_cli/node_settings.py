@@ -36,7 +36,7 @@ def nodes(layout: Layout, names: Sequence[str] | None = None) -> list[NodeRecord
         return list(found)
     by_name = {record.node: record for record in found}
     if missing := [name for name in names if name not in by_name]:
-        raise CliError(f"no such node: {missing[0]}")
+        raise CliError(f"no such node: {missing[0]}; `seaway node ls` lists them")
     return [by_name[name] for name in names]
 
 

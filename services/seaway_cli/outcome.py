@@ -1,6 +1,7 @@
-"""What `seaway up` says at the end of a start, good or bad."""
+"""What `seaway up` says at the end of a start, good or bad; and what commands say, as JSON."""
 
 import contextlib
+import json
 from collections.abc import Iterable
 
 from seaway_cli.layout import RUN, Layout
@@ -31,3 +32,10 @@ def failure(layout: Layout, services: Iterable[str], reason: str, lines: int = 1
             parts.append(f"The last lines of {path}:")
             parts += [f"  {line}" for entry in tail for line in as_text(entry).splitlines()]
     return "\n".join(parts)
+
+
+def as_json(text: str, **fields: object) -> str:
+    """Text for users as JSON, with more fields. `commands`: what it says to type, which is indented."""
+    lines = text.splitlines()
+    commands = [line.strip() for line in lines if line.startswith("  ")]
+    return json.dumps({**fields, "text": " ".join(line for line in lines if line[:2] != "  "), "commands": commands})

@@ -64,8 +64,8 @@ class Cluster:
             raise CliError(error.message) from None
 
 
-def create(cluster: Cluster, ttl: str, uses: int, labels: Iterable[str]) -> str:
-    """Make a token; return text with the command to use it by. Raises CliError."""
+def create(cluster: Cluster, ttl: str, uses: int, labels: Iterable[str]) -> tuple[TokenText, str]:
+    """Make a token; return it, and text with the command to use it by. Raises CliError."""
     given = parse_labels(labels)
     token = TokenText(secrets.token_hex(6), secrets.token_hex(16), cluster.password(JOIN))
     try:
@@ -77,7 +77,7 @@ def create(cluster: Cluster, ttl: str, uses: int, labels: Iterable[str]) -> str:
         ) from None
     request = CreateToken(id=token.id, hash=hash_of(token.secret), ttl_s=parse_ttl(ttl), uses=uses, labels=given)
     made = cluster.ask(CREATE_TOKEN, request)
-    return _how_to_join(cluster, token, made)
+    return token, _how_to_join(cluster, token, made)
 
 
 def _how_to_join(cluster: Cluster, token: TokenText, made: TokenInfo) -> str:

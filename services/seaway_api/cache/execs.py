@@ -8,9 +8,9 @@ from typing import Final
 import orjson
 from pydantic import ValidationError
 
-from seaway_api.translate.events import EXEC_ACTIONS
 from seaway_contracts.execs import ExecInfo, ExecState, container_prefix
 from seaway_contracts.lifecycle import EXEC_COMMAND, Envelope
+from seaway_docker.event_words import EXEC_ACTIONS
 
 _MOST_ENDED: Final = 1000
 _KEPT_S: Final = 60.0

@@ -5,15 +5,12 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from seaway_contracts.lifecycle import EXEC_COMMAND, Envelope
+from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.masking import masked
 from seaway_docker.event_filters import EventFacts
+from seaway_docker.event_words import CLUSTER, EXEC_ACTIONS, event_facts
 
-_CLUSTER: Final = "cluster"
-_HEALTH: Final = "health_status"
-EXEC_ACTIONS: Final = frozenset({"exec_create", "exec_start"})
-"""Docker says with these what the exec runs."""
-_NOT_DOCKERS: Final = frozenset({"node", "token", "user", _CLUSTER})
+_NOT_DOCKERS: Final = frozenset({"node", "token", "user", CLUSTER})
 _INTERNAL: Final = frozenset({("container", "status")})
 
 
@@ -55,60 +52,36 @@ def docker_event(
         return None
     if not isinstance(body, dict):
         body = {}
-    attributes = _attributes(envelope, body)
-    if envelope.action in EXEC_ACTIONS and commands is not None:
-        command = commands.get(attributes.get("execID", ""))
-        if command is not None:
-            attributes.setdefault(EXEC_COMMAND, command)
-    actor = _actor(envelope, body)
-    facts = EventFacts(_type(envelope, body), _action(envelope, attributes), actor, attributes)
+    facts = event_facts(
+        envelope.noun,
+        envelope.action,
+        envelope.node,
+        envelope.subject_id,
+        _masked(envelope, body),
+        _exec_command(envelope, body, commands),
+    )
     line = orjson.dumps(_fields(facts, envelope.time_ns, seq), option=orjson.OPT_APPEND_NEWLINE)
     return DockerEvent(envelope.id, facts, envelope.time_ns, line, seq)
 
 
-def _type(envelope: Envelope, body: dict[str, Any]) -> str:
-    """Docker's type: of what is told of the cluster as a whole, the kind of things that it is about."""
-    return str(body.get("kind")) if envelope.noun == _CLUSTER else envelope.noun
+def _masked(envelope: Envelope, body: dict[str, Any]) -> dict[str, Any]:
+    """The body as the stream has it: what comes live is not masked yet."""
+    attributes = body.get("attributes")
+    if envelope.noun != "container" or not isinstance(attributes, dict):
+        return body
+    return body | {"attributes": masked(attributes)}
 
 
-def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
-    """Docker's word, with what it says behind a colon taken out of the attributes."""
-    if envelope.action == _HEALTH:
-        return f"{_HEALTH}: {attributes.pop('health', '')}"
-    if envelope.action in EXEC_ACTIONS and EXEC_COMMAND in attributes:
-        return f"{envelope.action}: {attributes.pop(EXEC_COMMAND)}"
-    return envelope.action
+def _exec_command(envelope: Envelope, body: dict[str, Any], commands: Commands | None) -> str | None:
+    if commands is None or envelope.action not in EXEC_ACTIONS:
+        return None
+    attributes = body.get("attributes")
+    return commands.get(str(attributes.get("execID", ""))) if isinstance(attributes, dict) else None
 
 
 def shown_by_default(event: DockerEvent) -> bool:
     """Whether a client sees this that asked for no type: not what Docker's own stream lacks, such as nodes."""
     return event.facts.type not in _NOT_DOCKERS
-
-
-def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
-    given = body.get("attributes")
-    attributes = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
-    if envelope.noun == "container":
-        attributes = masked(attributes)  # as in the stream: what comes live is not masked yet
-    if envelope.noun == "node":
-        attributes.setdefault("name", envelope.node)
-        if body.get("reason"):
-            attributes.setdefault("reason", str(body["reason"]))
-    return attributes
-
-
-def _actor(envelope: Envelope, body: dict[str, Any]) -> str:
-    """Docker's actor: the id; for a volume its name, for a pulled image the name by which it was pulled."""
-    if envelope.noun == _CLUSTER:
-        return ""
-    if envelope.noun == "image":
-        name = body.get("ref") if envelope.action == "pull" else ""
-        return str(name or body.get("image_id") or envelope.subject_id)
-    if envelope.noun == "network":
-        return str(body.get("network_id") or envelope.subject_id)
-    if envelope.noun == "volume":
-        return str(body.get("name") or envelope.subject_id)
-    return envelope.subject_id
 
 
 def _fields(facts: EventFacts, time_ns: int, seq: int) -> dict[str, Any]:

@@ -35,6 +35,9 @@ pytestmark = pytest.mark.root
 COMMANDS = Path(sys.executable).parent
 
 
+_OF_NODE = ("nats", "login", "metadata", "clock", "version", "images")
+
+
 @dataclass
 class Machine:
     """Another machine's directories."""
@@ -54,9 +57,10 @@ class Machine:
         return self.suite.with_places(["join", nats_url(self.suite), "--token", token, *words, *self.places])
 
     def doctor(self) -> tuple[int, dict[str, bool]]:
-        """The exit code of `seaway doctor`, and what is well."""
+        """The exit code of `seaway doctor`, and what of the node is well."""
         done = self.suite.with_places(["doctor", "--json", *self.places])
-        return done.returncode, {finding["what"]: finding["well"] for finding in json.loads(done.stdout)}
+        findings = {finding["what"]: finding["level"] != "fail" for finding in json.loads(done.stdout)}
+        return done.returncode, {what: findings[what] for what in _OF_NODE if what in findings}
 
     @property
     def seed(self) -> str:

@@ -213,9 +213,9 @@ async def test_what_is_refused(suite: "TinySuite") -> None:
         await with_node(suite, api)
         for words, code, sentence in (
             (("pause", "n3"), 1, "no such node: n3"),
-            (("drain", "n3", "--stop"), 1, "no such node: n3"),
+            (("drain", "n3", "--stop"), 1, "no such node: n3; `seaway node ls` lists them"),
             (("drain", "all", "--stop"), 2, "no node may be called 'all': the name is reserved"),
-            (("inspect", "n2", "n3"), 1, "no such node: n3"),
+            (("inspect", "n2", "n3"), 1, "no such node: n3; `seaway node ls` lists them"),
             (("pause", "all"), 2, "no node may be called 'all': the name is reserved"),
             (("label", "n2", "zone-"), 1, "label 'zone' is given by the agent of node n2"),
             (("reserve", "n2", "--memory", "9g"), 1, "node n2 can't keep 9663676416 bytes free"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seaway_bus.nats_client import LastingClient
-from seaway_bus.nats_replay import Replay, _Part, stored
+from seaway_bus.nats_replay import _ENDLESS, Replay, _Part, stored
 from seaway_bus.transport import Message, RequestTimeout
 
 
@@ -52,6 +52,16 @@ def test_what_a_message_says_of_the_rest(msg: Message, left: int, ended: bool, f
     assert part.take(sent(1)) is not None
     part.take(msg)
     assert (part.left, part.ended, part.full) == (left, ended, full)
+
+
+def test_a_reading_that_follows_ends_only_where_its_consumer_fails() -> None:
+    part = _Part(_ENDLESS)
+    for number in (1, 2):
+        assert part.take(sent(number)) is not None
+    part.take(message(**{"Nats-Last-Consumer": "2", "Nats-Last-Stream": "42"}))
+    assert not part.ended
+    part.take(sent(4))
+    assert part.ended and part.left == _ENDLESS
 
 
 class Listeners(LastingClient):

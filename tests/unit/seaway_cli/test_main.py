@@ -1,11 +1,17 @@
 import importlib.metadata
 import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.main import get_command
 
-from seaway_cli.main import main
+from seaway_cli.main import app, main
 from seaway_cli.table import print_status
 from seaway_contracts.ids import RESERVED_NODES
 from seaway_contracts.version import VERSION
@@ -74,3 +80,34 @@ def test_status_table() -> None:
     lines = out.getvalue().splitlines()
     assert lines[0].split() == ["SERVICE", "PID", "STATE", "RESTARTS", "METRICS"]
     assert lines[1].split() == ["api", "12", "ready", "3", "http://127.0.0.1:9/metrics"]
+
+
+def test_every_command_that_ends_has_json() -> None:
+    """All but the one that stays in the foreground, and the one that prints a script."""
+    without = {name for name, options in _commands(get_command(app)) if "--json" not in options}
+    assert without == {"up", "completion"}
+
+
+def _commands(command: Any, name: str = "") -> Iterator[tuple[str, set[str]]]:
+    if hasattr(command, "commands"):
+        for word, below in command.commands.items():
+            yield from _commands(below, f"{name} {word}".strip())
+    else:
+        yield name, {option for parameter in command.params for option in parameter.opts}
+
+
+def test_json_of_what_needs_no_suite(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert json.loads(run(capsys, "version", "--json")[1]) == {"version": VERSION}
+    found = json.loads(run(capsys, "down", "--json", "--run", str(tmp_path))[1])
+    assert found == {"stopped": False, "text": f"No suite runs in {tmp_path}.", "commands": []}
+
+
+def test_wrong_usage_names_the_subcommands_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv, command in ((["node", "drain"], "seaway node drain"), (["events", "--no"], "seaway events")):
+        assert run(capsys, *argv)[2].endswith(f"(see {command} --help)\n")
+
+
+def test_the_command_line_starts_without_what_few_commands_need() -> None:
+    slow = ("aiohttp", "asyncio", "nats", "rich", "seaway_bus", "seaway_cluster", "uvloop")
+    code = f"import sys, seaway_cli.main; print([name for name in {slow!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

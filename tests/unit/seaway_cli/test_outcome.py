@@ -3,7 +3,7 @@ from pathlib import Path
 
 from seaway_cli.errors import describe
 from seaway_cli.layout import Layout
-from seaway_cli.outcome import failure, summary
+from seaway_cli.outcome import as_json, failure, summary
 
 
 def test_summary_says_where_things_are() -> None:
@@ -45,3 +45,8 @@ def test_failure_shows_json_logs_as_text(tmp_path: Path) -> None:
 def test_system_errors_in_words() -> None:
     assert describe(OSError(28, "No space left on device", "/r/suite.json")) == "/r/suite.json: No space left on device"
     assert describe(OSError("odd")) == "odd"
+
+
+def test_text_as_json_has_its_commands_apart() -> None:
+    found = json.loads(as_json("Do this.\nHere:\n  seaway a\n  seaway b", node="n2"))
+    assert found == {"node": "n2", "text": "Do this. Here:", "commands": ["seaway a", "seaway b"]}
