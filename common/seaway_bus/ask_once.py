@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from seaway_bus.bus import Bus
+from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import TransportError
 from seaway_contracts.channels import CallChannel, Q, R
 from seaway_contracts.errors import unavailable
@@ -24,11 +24,14 @@ def ask_once(
     ca: Path | None = None,
     seed: str = "",
     node: str | None = None,
+    actor: str = "",
 ) -> R:
-    """The reply. Raises SeawayError, the other side's or UNAVAILABLE where the bus can't be reached."""
+    """The reply. `actor`: who asks, for events that come of it.
+
+    Raises SeawayError, the other side's or UNAVAILABLE where the bus can't be reached."""
 
     def ask(bus: Bus, _: Tasks) -> Awaitable[R]:
-        return bus.call(channel, request, node=node)
+        return bus.call(channel, request, node=node, command=Command.new(actor) if actor else None)
 
     return run_once(ask, url=url, user=user, password=password, ca=ca, seed=seed)
 

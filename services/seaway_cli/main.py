@@ -1,4 +1,4 @@
-"""The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `place`, `token`, `join`, `doctor`, `purge` …"""
+"""The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `place`, `token`, `user`, `join`, `doctor` …"""
 
 import json
 import sys
@@ -24,6 +24,7 @@ from seaway_cli.options import (
     run_of,
 )
 from seaway_cli.place_app import place
+from seaway_cli.user_app import user_app
 from seaway_contracts.version import VERSION
 
 Root = Annotated[Path, typer.Option("--root", help="directory for state", envvar="SEAWAY_ROOT")]
@@ -42,6 +43,7 @@ app = typer.Typer(
 
 app.add_typer(node_app, name="node")
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(user_app, name="user")
 app.command("place")(place)
 token_app = typer.Typer(help="Tokens by which machines join as nodes.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
