@@ -17,8 +17,7 @@ SUBJECT: Final = f"{ROOT}.event.*.*.*.~"
 """It overlaps what clients look a stream up by (`seaway.v1.event.*.container.die.*`); no id has a tilde."""
 _OWNER: Final = "seaway-user"
 _UNWANTED: Final = ("republish", "mirror", "subject_transform")
-_ANSWER_S: Final = 5.0
-_STATE_S: Final = 2.0
+_ANSWER_S: Final = 2.0
 _NS: Final = 10**9
 
 
@@ -99,7 +98,7 @@ class ReaderStreams:
     async def state(self, name: str) -> StreamState | None:
         """What the stream holds; None where it can't be asked."""
         try:
-            found = await self._ask(name, "STREAM.INFO", timeout_s=_STATE_S)
+            found = await self._ask(name, "STREAM.INFO")
         except TransportError:
             return None
         state = found["state"]
@@ -108,9 +107,7 @@ class ReaderStreams:
             messages=state["messages"], bytes=state["bytes"], consumers=state["consumer_count"], pending=behind
         )
 
-    async def _ask(
-        self, name: str, verb: str, body: dict[str, Any] | None = None, timeout_s: float = _ANSWER_S
-    ) -> dict[str, Any]:
+    async def _ask(self, name: str, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         subject = f"{USER_API.format(account=account_of_user(name))}.{verb}.{EVENT_STREAM.name}"
         data = json.dumps(body).encode() if body is not None else b""
-        return answer_of(await self._transport.request(subject, data, {}, timeout_s))
+        return answer_of(await self._transport.request(subject, data, {}, _ANSWER_S))
