@@ -5,6 +5,7 @@ own subject is one on which nobody publishes, so that all that it stores comes f
 """
 
 import json
+import time
 from typing import Any, Final
 
 from seaway_bus.nats_errors import NoSuchStream, answer_of
@@ -18,6 +19,8 @@ SUBJECT: Final = f"{ROOT}.event.*.*.*.~"
 _OWNER: Final = "seaway-user"
 _UNWANTED: Final = ("republish", "mirror", "subject_transform")
 _ANSWER_S: Final = 2.0
+_BETWEEN_S: Final = 3.0
+_SILENT_NS: Final = 10 * 10**9
 _NS: Final = 10**9
 
 
@@ -56,25 +59,32 @@ def is_of(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return bool((found.get("metadata") or {}).get(_OWNER) == wanted["metadata"][_OWNER])
 
 
+def is_fed(info: dict[str, Any]) -> bool:
+    """Whether the suite's stream was heard of lately: it says that it is there every second."""
+    return any(0 <= int(source.get("active", -1)) < _SILENT_NS for source in info.get("sources") or ())
+
+
 class ReaderStreams:
     """Makes, repairs and removes them. All methods but `state` raise TransportError."""
 
     def __init__(self, transport: Transport, replicas: int) -> None:
         self._transport = transport
         self._replicas = replicas
+        self._fed: dict[str, float] = {}
 
     async def ensure(self, user: BusUser) -> bool:
-        """Have the stream be there as it should be; whether anything was changed.
+        """Have the stream be there as it should be, and be fed; whether anything was changed.
 
         A stream of an earlier user of that name is removed with its consumers.
         """
         wanted = reader_stream(user, self._replicas)
         try:
-            found = (await self._ask(user.name, "STREAM.INFO"))["config"]
+            info = await self._ask(user.name, "STREAM.INFO")
+            found = info["config"]
         except NoSuchStream:
-            found = None
+            info, found = {}, None
         if found is not None and fits(found, wanted):
-            return False
+            return not is_fed(info) and await self._feed(user, wanted)
         if found is not None and is_of(found, wanted):
             try:
                 await self._ask(user.name, "STREAM.UPDATE", wanted)
@@ -86,6 +96,20 @@ class ReaderStreams:
         if found is not None:
             await self.remove(user.name)
         await self._ask(user.name, "STREAM.CREATE", wanted)
+        return True
+
+    async def _feed(self, user: BusUser, wanted: dict[str, Any]) -> bool:
+        """Have the stream ask for its consumer now; whether it does.
+
+        Where nobody has answered (metadata was not there yet, or the account not connected), NATS asks again only after
+        40 s. A source that is taken away and given back continues behind its last message.
+        """
+        now = time.monotonic()
+        if now - self._fed.get(user.name, -_BETWEEN_S) < _BETWEEN_S:
+            return False
+        self._fed[user.name] = now
+        await self._ask(user.name, "STREAM.UPDATE", wanted | {"sources": []})
+        await self._ask(user.name, "STREAM.UPDATE", wanted)
         return True
 
     async def remove(self, name: str) -> None:
@@ -104,7 +128,11 @@ class ReaderStreams:
         state = found["state"]
         behind = sum(int(source.get("lag", 0)) for source in found.get("sources") or ())
         return StreamState(
-            messages=state["messages"], bytes=state["bytes"], consumers=state["consumer_count"], pending=behind
+            messages=state["messages"],
+            bytes=state["bytes"],
+            consumers=state["consumer_count"],
+            pending=behind,
+            is_fed=is_fed(found),
         )
 
     async def _ask(self, name: str, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -79,12 +79,16 @@ class UserRef(Payload):
 
 
 class StreamState(Payload):
-    """What a user's stream holds. `pending`: events of the suite's stream that it doesn't have yet."""
+    """What a user's stream holds. `pending`: events of the suite's stream that it doesn't have yet.
+
+    `is_fed`: whether it has heard from the suite's stream in the last seconds.
+    """
 
     messages: int = 0
     bytes: int = 0
     consumers: int = 0
     pending: int = 0
+    is_fed: bool = False
 
 
 class UserInfo(Payload):

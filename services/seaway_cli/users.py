@@ -133,7 +133,7 @@ def _row(info: UserInfo, now_ns: int) -> tuple[str, ...]:
 
 
 def _wait_until_let_in(cluster: Cluster, user: BusUser, seed: str) -> None:
-    """Until the key works and the user's stream is there. The owner of an outside server lets it in later."""
+    """Until the key works and the user's stream is there and fed. The owner of an outside server lets it in later."""
     if cluster.own is None:
         return
     login = Login(cluster.url, user.name, ca=cluster.ca, seed=seed)
@@ -143,7 +143,9 @@ def _wait_until_let_in(cluster: Cluster, user: BusUser, seed: str) -> None:
 
 
 def _has_stream(cluster: Cluster, name: str) -> bool:
-    return any(info.stream for info in cluster.ask(LIST_USERS, Empty()).users if info.user.name == name)
+    return any(
+        info.stream and info.stream.is_fed for info in cluster.ask(LIST_USERS, Empty()).users if info.user.name == name
+    )
 
 
 def _pause(deadline: float) -> None:

@@ -71,10 +71,12 @@ class UserKeeper:
         """Whether the user's stream is as it should be."""
         try:
             if await self._streams.ensure(user):
-                log.info("the stream of the user %s was made", user.name)
+                log.info("the stream of the user %s was made or repaired", user.name)
                 if await self._users.get(user.name) is None:  # removed meanwhile
                     await self._streams.remove(user.name)
+                return False  # look again: whether it is fed shows only then
+            state = await self._streams.state(user.name)
         except TransportError as error:  # NATS may not know the account yet
             log.debug("the stream of the user %s can't be made just now: %s", user.name, error)
             return False
-        return True
+        return state is not None and state.is_fed

@@ -1,5 +1,6 @@
 """The programs that `seaway user add` prints read events as they are."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -29,14 +30,18 @@ def runner(program: str) -> list[str]:
     return [sys.executable, "-u", "-c", program] if program.startswith("import") else ["node", "-e", program]
 
 
+async def two_events(suite: "TinySuite") -> None:
+    async with foreign(suite, "metadata") as services:
+        await publish(services, (DIE, "n1", "1"), (DIE, "n1", "2"))
+
+
 @pytest.mark.parametrize("language", ["python", "javascript"])
-async def test_an_example_prints_what_it_reads(suite: "TinySuite", tmp_path: Path, language: str) -> None:
+def test_an_example_prints_what_it_reads(suite: "TinySuite", tmp_path: Path, language: str) -> None:
     if language == "javascript" and not has_javascript():
         pytest.skip("node, or its package nats, is missing")
     assert suite.up("--node", "n1").returncode == 0
     key = added(suite, tmp_path, "bob", "--events", "container.die")
-    async with foreign(suite, "metadata") as services:
-        await publish(services, (DIE, "n1", "1"), (DIE, "n1", "2"))
+    asyncio.run(two_events(suite))
     access = Access(nats_url(suite), key, DIE.template.wildcard())
     program = access.example(PYTHON if language == "python" else JAVASCRIPT)
     with (tmp_path / "errors").open("wb") as errors:

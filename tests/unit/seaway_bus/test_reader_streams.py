@@ -8,7 +8,7 @@ import pytest
 
 from seaway_bus.bus import Bus
 from seaway_bus.reader_sources import ReaderSources, consumer_of
-from seaway_bus.reader_streams import SUBJECT, fits, is_of, reader_stream
+from seaway_bus.reader_streams import SUBJECT, fits, is_fed, is_of, reader_stream
 from seaway_bus.transport import Message, NoResponders, RequestTimeout
 from seaway_contracts.catalogue import EVENT_STREAM
 from seaway_contracts.users import BusUser
@@ -49,6 +49,12 @@ def test_a_stream_that_differs_is_known(change: dict[str, Any], same: bool) -> N
     wanted = reader_stream(BOB, 1)
     assert fits(wanted | change, wanted) is same
     assert is_of(wanted | change, wanted) is ("metadata" not in change or same)
+
+
+def test_a_stream_that_hears_nothing_is_not_fed() -> None:
+    for active, fed in ((-1, False), (0, True), (2 * 10**9, True), (60 * 10**9, False)):
+        assert is_fed({"sources": [{"active": active}]}) is fed
+    assert not is_fed({}) and not is_fed({"sources": None})
 
 
 def test_what_a_user_may_read_and_where_it_goes_is_not_taken_from_the_request() -> None:

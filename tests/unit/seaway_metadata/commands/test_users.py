@@ -52,7 +52,7 @@ class Account:
         answer: dict[str, Any] = {"error": {"code": 404, "err_code": 10059, "description": "stream not found"}}
         if self.stream is not None:
             state = {"messages": 4, "bytes": 5, "consumer_count": 6}
-            answer = {"config": self.stream, "state": state, "sources": [{"lag": 7}]}
+            answer = {"config": self.stream, "state": state, "sources": [{"lag": 7, "active": 1}]}
         if verb == "DELETE":
             self.stream = None
         self._tasks.spawn("answer", self._bus.transport.publish(message.reply, json.dumps(answer).encode()))
