@@ -74,8 +74,8 @@ def _action(envelope: Envelope, attributes: dict[str, str]) -> str:
 
 
 def shown_by_default(event: DockerEvent) -> bool:
-    """Whether a client sees this that asked for no type: nodes and the cluster are no part of Docker's own stream."""
-    return event.facts.type not in ("node", _CLUSTER)
+    """Whether a client sees this that asked for no type: nodes, users and the cluster are no part of Docker's own."""
+    return event.facts.type not in ("node", "user", _CLUSTER)
 
 
 def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
@@ -83,8 +83,8 @@ def _attributes(envelope: Envelope, body: dict[str, Any]) -> dict[str, str]:
     attributes = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
     if envelope.noun == "node":
         attributes.setdefault("name", envelope.node)
-        if body.get("reason"):
-            attributes.setdefault("reason", str(body["reason"]))
+    if envelope.noun in ("node", "user") and body.get("reason"):
+        attributes.setdefault("reason", str(body["reason"]))
     return attributes
 
 
