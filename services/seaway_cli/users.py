@@ -21,7 +21,7 @@ from seaway_contracts.users import BusUser, CreateUser, RotateUser, UserInfo, Us
 from seaway_docker.log_options import parse_size
 from seaway_kit.private_files import write_private
 
-_LET_IN_S: Final = 30.0
+_LET_IN_S: Final = 60.0
 _POLL_S: Final = 0.1
 _S: Final = 10**9
 
