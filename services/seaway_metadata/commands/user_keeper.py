@@ -42,7 +42,8 @@ class UserKeeper:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Look at all users whenever it is asked for, and from time to time."""
+        """Look at all users whenever it is asked for, and, while there are any, from time to time."""
+        pause_s: float | None
         while True:
             try:
                 pause_s = await self._once()
@@ -54,10 +55,13 @@ class UserKeeper:
                     await self._wanted.wait()
             self._wanted.clear()
 
-    async def _once(self) -> float:
-        """Look at all users; how long to wait until the next look, in seconds."""
+    async def _once(self) -> float | None:
+        """Look at all users; how long to wait until the next look, in seconds. None: until one is created."""
+        users = await self._users.all()
+        if not users:
+            return None
         now_ns, pause_s = self._now_ns(), _LOOK_S
-        for user in await self._users.all():
+        for user in users:
             if user.expires_ns and user.expires_ns <= now_ns:
                 await self._expire(user.name)
                 continue
