@@ -46,8 +46,8 @@ def _attributes(noun: str, node: str, body: Mapping[str, Any]) -> dict[str, str]
     attributes = {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else {}
     if noun == "node":
         attributes.setdefault("name", node)
-        if body.get("reason"):
-            attributes.setdefault("reason", str(body["reason"]))
+    if noun in ("node", "user") and body.get("reason"):
+        attributes.setdefault("reason", str(body["reason"]))
     return attributes
 
 

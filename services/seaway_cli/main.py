@@ -1,4 +1,4 @@
-"""The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `place`, `token`, `join`, `doctor`, `purge` …"""
+"""The command line: `seaway up`, `down`, `status`, `node`, `cluster`, `place`, `token`, `user`, `join`, `doctor` …"""
 
 import json
 import os
@@ -26,6 +26,7 @@ from seaway_cli.options import (
     run_of,
 )
 from seaway_cli.place_app import place
+from seaway_cli.user_app import user_app
 from seaway_cli.watch_app import events, logs, ps, top
 from seaway_contracts.version import VERSION
 from seaway_kit.metrics_ports import LAST_BASE, METRICS_PORT
@@ -46,6 +47,7 @@ app = typer.Typer(
 
 app.add_typer(node_app, name="node")
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(user_app, name="user")
 app.command("place")(place)
 for command in (events, ps, top, logs, completion):
     app.command()(command)

@@ -12,8 +12,9 @@ from typing import Final
 
 from seaway_cli.accounts import JOINING, SUITE, Account, Json, account_of, accounts
 from seaway_cli.hosts import Listen
-from seaway_cli.permissions import USERS, agent_user, nats_permissions
+from seaway_cli.permissions import USERS, Permissions, agent_user, nats_permissions, reader_permissions
 from seaway_contracts.joining import is_public_key
+from seaway_contracts.users import ACCOUNT_PREFIX, BusUser, parse_user_line
 from seaway_kit.addresses import join_address
 
 MAX_PAYLOAD: Final = 8 << 20
@@ -29,9 +30,17 @@ _JOINING_LIMITS: Final = {"max_connections": 256, "max_subscriptions": 16, "max_
 """Every token that was ever made has the password of `join`, so its holders may only keep each other from joining."""
 
 
+_READER_LIMITS: Final = {"max_connections": 16, "max_payload": 64 << 10}
+_CLUSTERED: Final = 3
+"""Copies of streams that an account's limit allows for at an outside server."""
+
+
 @dataclass(frozen=True)
 class NatsServer:
-    """What the configuration depends on. `passwords` by user; `keys`: public nkeys by node, of nodes that joined."""
+    """What the configuration depends on. `passwords` by user; `keys`: public nkeys by node, of nodes that joined.
+
+    `readers`: the users of the bus.
+    """
 
     name: str
     port: int
@@ -39,6 +48,7 @@ class NatsServer:
     passwords: Mapping[str, str]
     listen: Listen = field(default_factory=Listen)
     keys: Mapping[str, str] = field(default_factory=dict)
+    readers: tuple[BusUser, ...] = ()
 
 
 def render(server: NatsServer) -> str:
@@ -55,34 +65,61 @@ def render(server: NatsServer) -> str:
             f"  max_file_store: {_MAX_FILE_STORE}",
             f"  max_memory_store: {_MAX_MEMORY_STORE}",
             "}",
-            accounts_block({user: json.dumps(password) for user, password in server.passwords.items()}, server.keys),
+            accounts_block(
+                {user: json.dumps(password) for user, password in server.passwords.items()}, server.keys, server.readers
+            ),
         )
     )
 
 
-def accounts_block(passwords: Mapping[str, str], keys: Mapping[str, str] = MappingProxyType({})) -> str:
+def accounts_block(
+    passwords: Mapping[str, str],
+    keys: Mapping[str, str] = MappingProxyType({}),
+    readers: Iterable[BusUser] = (),
+    copies: int = 1,
+) -> str:
     """The block that says who may do what. The passwords are put in as they are: quoted, or `$VARIABLE`.
 
     `keys`: the public nkeys of nodes that joined, by node. Such a node has no password.
+    `readers`: users of the bus. `copies`: of each reader's stream, for which its account has room.
     """
+    readers = tuple(readers)
     users: dict[str, list[str]] = {}
     for user, word in sorted(passwords.items()):
         users.setdefault(account_of(user), []).append(_user(user, {"user": json.dumps(user), "password": word}))
     for node, key in sorted(keys.items()):
         user = agent_user(node)
         users.setdefault(account_of(user), []).append(_user(user, {"nkey": json.dumps(key)}))
+    limits: dict[str, list[str]] = {SUITE: ["jetstream: enabled"], JOINING: [_limits(_JOINING_LIMITS)]}
+    for reader in readers:
+        users[reader.account] = [_with_permissions({"nkey": json.dumps(reader.public_key)}, reader_permissions())]
+        limits[reader.account] = [f"jetstream: {json.dumps(_storage(reader, copies))}", _limits(_READER_LIMITS)]
     names = (*passwords, *map(agent_user, keys))
-    blocks = [_account(name, account, users.get(name, ())) for name, account in accounts(names).items()]
+    blocks = [
+        _account(name, account, users.get(name, ()), limits.get(name, ()))
+        for name, account in accounts(names, readers).items()
+    ]
     return "accounts {\n" + "\n".join(blocks) + "\n}\n"
 
 
-def _account(name: str, account: Account, lines_of_users: Iterable[str]) -> str:
+def _storage(reader: BusUser, copies: int) -> Json:
+    """What JetStream may hold of a reader. Consumers are counted on its only stream."""
+    return {
+        "max_file": reader.keep * copies,
+        "max_mem": 0,
+        "max_streams": 1,
+        "max_consumers": 16,
+        "max_ack_pending": 10_000,
+    }
+
+
+def _limits(limits: Mapping[str, int]) -> str:
+    return f"limits: {json.dumps(limits)}"
+
+
+def _account(name: str, account: Account, lines_of_users: Iterable[str], limits: Iterable[str]) -> str:
     users = ",\n".join(lines_of_users)
-    lines = [f"{json.dumps(name)}: {{"]
-    if name == SUITE:
-        lines.append("jetstream: enabled")
-    if name == JOINING:
-        lines.append(f"limits: {json.dumps(_JOINING_LIMITS)}")
+    lines = [f"{json.dumps(name)}: {{", *limits]
     lines += [f"users: [\n{users}\n]", _list("exports", account.exports), _list("imports", account.imports), "}"]
     return "\n".join(lines)
 
@@ -98,7 +135,10 @@ def _tls(listen: Listen) -> list[str]:
 
 def _user(name: str, login: Mapping[str, str]) -> str:
     """A user with its permissions. `login`: fields, whose values are put in as they are."""
-    allowed = nats_permissions(name)
+    return _with_permissions(login, nats_permissions(name))
+
+
+def _with_permissions(login: Mapping[str, str], allowed: Permissions) -> str:
     may = {"publish": {"allow": list(allowed.publish)}, "subscribe": {"allow": list(allowed.subscribe)}}
     fields = "".join(f'"{field}": {value}, ' for field, value in login.items())
     return f'{{{fields}"permissions": {json.dumps(may, indent=2)}}}'
@@ -107,16 +147,20 @@ def _user(name: str, login: Mapping[str, str]) -> str:
 def outside(nodes: Iterable[str]) -> str:
     """The accounts and users for an outside server, with passwords from its environment.
 
-    A node that joined by a token is given as `NODE=KEY`, its public nkey. Raises ValueError.
+    A node that joined by a token is given as `NODE=KEY`, its public nkey; a user as `seaway user keys` prints it.
+    Raises ValueError.
     """
-    given = [node.partition("=") for node in nodes]
+    words = list(nodes)
+    readers = tuple(parse_user_line(word) for word in words if word.startswith(ACCOUNT_PREFIX))
+    given = [word.partition("=") for word in words if not word.startswith(ACCOUNT_PREFIX)]
     keys = {node: _check_key(key) for node, is_joined, key in given if is_joined}
     users = (*(agent_user(node) for node, is_joined, _ in given if not is_joined), *USERS)
     passwords = {user: "$SEAWAY_NATS_" + re.sub(r"\W", "_", user).upper() for user in users}
     _check_once("node", (node for node, _, _ in given))
-    _check_once("key", keys.values())
+    _check_once("user", (reader.name for reader in readers))
+    _check_once("key", (*keys.values(), *(reader.public_key for reader in readers)))
     _check_once("variable (nodes whose names differ only in case, - and _)", passwords.values())
-    return _EXAMPLE + accounts_block(passwords, keys)
+    return _EXAMPLE + accounts_block(passwords, keys, readers, _CLUSTERED)
 
 
 def _check_once(what: str, texts: Iterable[str]) -> None:

@@ -23,6 +23,7 @@ from seaway_cli.permissions import USERS, agent_user, node_of
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec
 from seaway_contracts.ids import check_node
+from seaway_contracts.users import BusUser, is_sound
 from seaway_kit.addresses import nats_endpoints
 from seaway_kit.private_files import write_private
 
@@ -126,11 +127,27 @@ def node_keys(file: Path) -> dict[str, str]:
         found = json.loads(file.read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
+    found = found.get("nodes") if isinstance(found, dict) else None
     good = isinstance(found, dict) and all(isinstance(key, str) for key in found.values())
-    if not good:
+    if not isinstance(found, dict) or not good:
         return {}
     first = {key: node for node, key in reversed(found.items()) if _fits(node, key)}
     return {node: key for node, key in found.items() if first.get(key) == node}
+
+
+def readers(file: Path) -> tuple[BusUser, ...]:
+    """The users of the bus, which stand in the same file. A damaged one is left out, and one whose key is another's."""
+    try:
+        found = json.loads(file.read_bytes())["users"]
+        given = [BusUser.model_validate(one) for one in found]
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return ()
+    taken, good = set(node_keys(file).values()), []
+    for user in given:
+        if is_sound(user) and _fits(user.name, user.public_key) and user.public_key not in taken:
+            taken.add(user.public_key)
+            good.append(user)
+    return tuple(good)
 
 
 def _fits(node: str, key: str) -> bool:
@@ -165,7 +182,8 @@ def prepare(layout: Layout, suite: Suite, node: str, listen: Listen) -> None:
     secrets_of = passwords(layout, node)
     added = {node, *nodes(layout)}  # a token is no way to the name of a node that has a password
     keys = {other: key for other, key in node_keys(layout.node_keys).items() if other not in added}
-    server = NatsServer(f"seaway-{suite.token}", suite.nats_port, layout.nats_store, secrets_of, listen, keys)
+    token, users = suite.token, readers(layout.node_keys)
+    server = NatsServer(f"seaway-{token}", suite.nats_port, layout.nats_store, secrets_of, listen, keys, users)
     _replace_private(layout.nats_config, render(server))
 
 

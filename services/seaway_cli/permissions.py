@@ -86,6 +86,32 @@ def nats_permissions(user: str) -> Permissions:
     return Permissions(tuple(sorted(publish)), tuple(sorted({*subscribe, _inbox(user)})))
 
 
+def reader_permissions() -> Permissions:
+    """The permissions of a user of the bus, in its own account: to read events, live and from its stream."""
+    name = catalogue.EVENT_STREAM.name
+    api = "$JS.API"
+    publish = (
+        f"$JS.ACK.{name}.>",
+        f"{api}.CONSUMER.CREATE.{name}",
+        f"{api}.CONSUMER.CREATE.{name}.>",
+        f"{api}.CONSUMER.DELETE.{name}.*",
+        f"{api}.CONSUMER.DURABLE.CREATE.{name}.*",
+        f"{api}.CONSUMER.INFO.{name}.*",
+        f"{api}.CONSUMER.LIST.{name}",
+        f"{api}.CONSUMER.MSG.NEXT.{name}.*",
+        f"{api}.CONSUMER.NAMES.{name}",
+        f"{api}.DIRECT.GET.{name}",
+        f"{api}.DIRECT.GET.{name}.>",
+        f"{api}.INFO",
+        f"{api}.STREAM.INFO.{name}",
+        f"{api}.STREAM.LIST",
+        f"{api}.STREAM.MSG.GET.{name}",
+        f"{api}.STREAM.NAMES",
+        f"$JS.FC.{name}.>",
+    )
+    return Permissions(publish, ("_INBOX.>", catalogue.ALL_EVENTS))
+
+
 def _of_agent(node: str) -> tuple[set[str], set[str]]:
     """In its own account; commands to itself too, by which it learns whether another agent bears its name."""
     subjects = node_subjects(node)
@@ -121,6 +147,9 @@ def _of_service(role: Role) -> tuple[set[str], set[str]]:
         subscribe.add(catalogue.STREAM_TEMPLATE.wildcard())
     if role is Role.API:
         publish.add(_PING)
+    if role in _KEEPS_STATE:
+        publish.add(f"{catalogue.USER_API.format(account='*')}.>")
+        subscribe.add(f"{catalogue.USER_SOURCE.format(account='*')}.>")
     if role is not Role.JOIN:
         (publish if role is Role.CLI else subscribe).add(_DISCOVERY)
     return publish, subscribe

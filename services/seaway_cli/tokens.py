@@ -31,12 +31,13 @@ _S: Final = 10**9
 class Cluster:
     """A cluster, as its command line reaches it: by its URL and a directory with a password for each NATS user.
 
-    Without that directory its NATS server has no users.
+    Without that directory its NATS server has no users. `own`: the suite that runs here, if the server is its own.
     """
 
     url: str
     passwords: Path | None
     ca: Path | None
+    own: Layout | None = None
 
     @classmethod
     def of(cls, layout: Layout) -> "Cluster":
@@ -44,7 +45,7 @@ class Cluster:
         suite.identify(layout)
         status: dict[str, Any] = commands.status(layout.run)
         passwords, ca = (Path(status[name]) if status[name] else None for name in ("passwords", "nats_ca"))
-        return cls(status["nats"], passwords, ca)
+        return cls(status["nats"], passwords, ca, layout if status["own_nats"] else None)
 
     def password(self, user: str) -> str:
         """Raises CliError where there is none."""
@@ -129,11 +130,11 @@ def keys(cluster: Cluster) -> str:
     return "\n".join(f"{one.node}={one.public_key}" for one in identities)
 
 
-def parse_ttl(text: str) -> int:
+def parse_ttl(text: str, option: str = "--ttl") -> int:
     """Seconds: `90s`, `30m`, `1h`, `7d`. Raises CliError."""
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", text.strip())
     if found is None:
-        raise usage(f"--ttl {text!r}: write a number with s, m, h or d, such as 30m or 1h")
+        raise usage(f"{option} {text!r}: write a number with s, m, h or d, such as 30m or 1h")
     return int(found[1]) * _UNITS[found[2]]
 
 

@@ -32,6 +32,7 @@ from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.commands.node_settings import NodeSettingsCommands
 from seaway_metadata.commands.pruning import Pruning
 from seaway_metadata.commands.renaming import Renaming
+from seaway_metadata.commands.user_service import UserService
 from seaway_metadata.commands.volume_service import VolumeService
 from seaway_metadata.events.event_store import EventStore
 from seaway_metadata.events.history import History
@@ -48,6 +49,7 @@ from seaway_metadata.kinds.node_watch import NodeWatch
 from seaway_metadata.kinds.nodes import NODES
 from seaway_metadata.kinds.registrations import Registrations
 from seaway_metadata.kinds.subnet_record import SubnetRecord
+from seaway_metadata.kinds.users import Users
 from seaway_metadata.kinds.volume_inventories import VolumeInventories
 from seaway_metadata.kinds.volumes import VOLUMES, volumes_of
 from seaway_metadata.settings import MetadataSettings
@@ -104,7 +106,9 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
         of_volumes = VolumeService(bus, store, volumes, anonymous, held_volumes, containers, nodes.records, outbox)
         identities = Identities(await bus.transport.bucket(catalogue.IDENTITIES_BUCKET, settings.replicas))
         tokens = Tokens(await bus.transport.bucket(catalogue.TOKENS_BUCKET, settings.replicas))
-        keys = NodeKeys(identities, settings.node_keys, settings.supervisor)
+        users = Users(await bus.transport.bucket(catalogue.USERS_BUCKET, settings.replicas))
+        keys = NodeKeys(identities, users, settings.node_keys, settings.supervisor)
+        of_users = UserService(bus, tasks, users, identities, outbox, keys.reload, settings.replicas)
         joining = Joining(bus, tokens, identities, nodes.known, outbox, keys.reload)
         service = Metadata(
             bus,
@@ -122,6 +126,7 @@ async def running(bus: Bus, tasks: Tasks, settings: MetadataSettings) -> AsyncIt
             history,
             joining,
             keys,
+            of_users,
         )
         await service.start()
         try:
@@ -151,6 +156,7 @@ class Metadata:
         history: History,
         joining: Joining,
         keys: NodeKeys,
+        users: UserService,
     ) -> None:
         self._bus = bus
         self._tasks = tasks
@@ -159,6 +165,7 @@ class Metadata:
         self._nodes = nodes
         self._joining = joining
         self._keys = keys
+        self.users = users
         self.store = store
         self.containers = containers
         records, view = containers.records, containers.view
@@ -206,6 +213,7 @@ class Metadata:
         )
         for channel in (catalogue.NODE_ADMIT, catalogue.NODE_REMOVE):
             self.store.listen(channel, lambda event: self._keys.reload())
+        self.users.listen(self.store.listen)
         self.volumes.listen()
         await self.store.start(self.containers.holders)
         if networks.is_empty():
@@ -215,6 +223,7 @@ class Metadata:
         await self._nodes.start()
         self._tasks.eternal("sweep", self._sweep())
         self._tasks.eternal("node-keys", self._keys.run())
+        self._tasks.eternal("users", self.users.run())
         self._tasks.eternal("history", self._history.run())
         await self._serve()
 
@@ -230,6 +239,7 @@ class Metadata:
         await self.network_removal.serve()
         await self.volumes.serve()
         await self._joining.serve()
+        await self.users.serve()
         await self._connecting.serve()
         await serve(catalogue.RENAME, self._renaming.rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)

@@ -25,6 +25,7 @@ from seaway_contracts.lifecycle import ContainerEvent, Envelope
 from seaway_contracts.networks import HeldSubnet, NetworkRecord, Pool, Subnets
 from seaway_contracts.node_settings import ClusterSettings, NodeSettings
 from seaway_contracts.nodes import NodeEvent
+from seaway_contracts.users import BusUser
 from seaway_contracts.volumes import VolumeRecord
 from seaway_docker.references import parse_reference
 from seaway_image.oci.digests import Digest
@@ -156,9 +157,11 @@ def _joined() -> dict[str, dict[str, str]]:
         id="a" * 12, hash="b" * 64, created_ns=START_NS, expires_ns=1 << 62, uses=2, labels=labels, joined={"n9": key}
     )
     identity = NodeIdentity(node="n9", public_key=key, since_ns=START_NS, token=token.id, labels=labels)
+    user = BusUser(name="bob", public_key=key[:-1] + "B", created_ns=START_NS, events=("container.die",), nodes=("n9",))
     return {
         catalogue.TOKENS_BUCKET.name: {token.id: encode(token).decode()},
         catalogue.IDENTITIES_BUCKET.name: {identity.node: encode(identity).decode()},
+        catalogue.USERS_BUCKET.name: {user.name: encode(user).decode()},
     }
 
 

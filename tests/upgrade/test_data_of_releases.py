@@ -184,6 +184,7 @@ _READ_LATER = (
     catalogue.SHARES_BUCKET,
     catalogue.TOKENS_BUCKET,
     catalogue.IDENTITIES_BUCKET,
+    catalogue.USERS_BUCKET,
 )
 """Buckets that are not read at the start."""
 

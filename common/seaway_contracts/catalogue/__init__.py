@@ -19,6 +19,7 @@ from seaway_contracts.catalogue.metrics import *
 from seaway_contracts.catalogue.networks import *
 from seaway_contracts.catalogue.nodes import *
 from seaway_contracts.catalogue.streams import *
+from seaway_contracts.catalogue.users import *
 from seaway_contracts.catalogue.volumes import *
 from seaway_contracts.channels import EventChannel, Role
 from seaway_contracts.lifecycle import ContainerEvent
@@ -37,6 +38,7 @@ BUCKETS: Final = (
     CLUSTER_BUCKET,
     TOKENS_BUCKET,
     IDENTITIES_BUCKET,
+    USERS_BUCKET,
     SHARES_BUCKET,
 )
 SERVICES: Final = tuple(role.value for role in Role if role not in (Role.CLI, Role.JOIN))

@@ -201,8 +201,9 @@ async def test_a_removed_node_is_disconnected_also_where_its_name_is_given_anew(
     successor = await other.bus("n2")
 
     def rekeyed() -> None:  # n2 with another key, in one reload
-        keys = json.loads((suite.root / "node_keys.json").read_text())
-        (suite.root / "node_keys.json").write_text(json.dumps(keys | {"n2": public_key(new_seed())}))
+        found = json.loads((suite.root / "node_keys.json").read_text())
+        found["nodes"]["n2"] = public_key(new_seed())
+        (suite.root / "node_keys.json").write_text(json.dumps(found))
         assert control.ask(suite.run / "control.sock", "reload") == {"reloaded": True}
 
     rekeyed()

@@ -3,8 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from seaway_cli.accounts import JOINING, SUITE, Account, Json, account_of, accounts
-from seaway_cli.permissions import USERS, Permissions, nats_permissions
+from seaway_cli.permissions import USERS, Permissions, nats_permissions, reader_permissions
 from seaway_contracts import catalogue
+from seaway_contracts.users import BusUser
 from seaway_testing.fake_server import matches
 
 AGENTS = ("agent.n1", "agent.n2")
@@ -127,3 +128,60 @@ def test_a_further_node_is_one_more_account_and_changes_no_other() -> None:
     more = accounts((*USERS, *AGENTS, "agent.n3"))
     assert {name: more[name] for name in MADE} == MADE
     assert set(more) - set(MADE) == {"n3"}
+
+
+BOB, EVE = (
+    BusUser(name=name, public_key="U", created_ns=1, events=("container.die",), nodes=("n1",))
+    for name in ("bob", "eve")
+)
+WITH_READERS = accounts((*USERS, *AGENTS), (EVE, BOB))
+
+
+def test_a_user_has_an_account_and_changes_none_but_the_services() -> None:
+    assert list(WITH_READERS) == [*MADE, "user:bob", "user:eve"]
+    assert {name: WITH_READERS[name] for name in MADE if name != SUITE} == {
+        name: account for name, account in MADE.items() if name != SUITE
+    }
+
+
+def test_what_a_user_takes_is_events_and_what_feeds_its_stream() -> None:
+    bob = WITH_READERS["user:bob"]
+    assert imports(bob, "stream") == {
+        (SUITE, "seaway.v1.event.n1.container.die.*"),
+        (SUITE, "seaway.v1.user.user:bob.stored.>"),
+    }
+    assert imports(bob, "service") == {(SUITE, "seaway.v1.user.user:bob.source.>"), (SUITE, "$JS.FC.SEAWAY_EVENTS.>")}
+    assert bob.exports == ({"service": "$JS.API.>", "accounts": [SUITE]},)
+
+
+def test_the_services_give_users_what_they_take_and_nodes_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MADE, SUITE, WITH_READERS[SUITE])
+    for user in ("user:bob", "user:eve"):
+        for kind in ("service", "stream"):
+            for giver, subject in imports(WITH_READERS[user], kind):
+                assert may_import(user, kind, giver, subject)
+    for taker in ("user:eve", "n1"):
+        assert not may_import(taker, "stream", SUITE, "seaway.v1.user.user:bob.stored.>")
+        assert not may_import(taker, "service", SUITE, "seaway.v1.user.user:bob.source.>")
+    assert not may_import("n1", "stream", SUITE, catalogue.ALL_EVENTS)
+    assert not may_import("n1", "service", SUITE, "$JS.FC.SEAWAY_EVENTS.>")
+
+
+def test_metadata_reaches_jetstream_of_each_user_and_no_other_does() -> None:
+    assert [(one["service"]["account"], one["to"]) for one in WITH_READERS[SUITE].imports] == [
+        ("user:bob", "seaway.v1.user.user:bob.api.>"),
+        ("user:eve", "seaway.v1.user.user:eve.api.>"),
+    ]
+    for user in USERS:
+        allowed = nats_permissions(user)
+        asks = [one for one in allowed.publish if matches(one, "seaway.v1.user.user:bob.api.STREAM.INFO.X")]
+        assert bool(asks) is (user == "metadata")
+        assert bool([one for one in allowed.subscribe if ".user." in one]) is (user == "metadata")
+
+
+def test_a_user_publishes_nothing_but_requests_to_read() -> None:
+    allowed = reader_permissions()
+    for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "RESTORE", "MSG.DELETE", "LEADER.STEPDOWN"):
+        assert not [one for one in allowed.publish if matches(one, f"$JS.API.STREAM.{verb}.SEAWAY_EVENTS")]
+    assert {one.split(".")[0] for one in allowed.publish} == {"$JS"}
+    assert allowed.subscribe == ("_INBOX.>", "seaway.v1.event.>")

@@ -136,3 +136,23 @@ def test_the_server_lets_no_node_hear_what_another_one_tells(tmp_path: Path, giv
     found = checked(text.replace(own, wrong), tmp_path)
     assert found.returncode != 0
     assert "not authorized" in found.stderr or "not authorized" in found.stdout, found
+
+
+def test_users_of_events_for_an_outside_server() -> None:
+    line = f"user:bob={KEY}:2097152:container.die:n1"
+    text = outside(["n1", line])
+    block = text[text.index('"user:bob": {') :]
+    assert f'"nkey": "{KEY}"' in block
+    assert '"max_file": 6291456' in block, "three copies"
+    assert '"seaway.v1.event.n1.container.die.*"' in block
+    assert '"user:bob"' not in outside(["n1"])
+    other = line.replace("bob", "eve")
+    for given, sentence in (
+        (["n1", line, line], "the user bob is there twice"),
+        (["n1", line, other], f"the key {KEY} is there twice"),
+        (["n1", f"n2={KEY}", line], f"the key {KEY} is there twice"),
+        (["n1", "user:bob"], "is no user"),
+        (["n1", line.replace("container.die", "x y")], "is no user"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            outside(given)

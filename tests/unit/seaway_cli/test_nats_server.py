@@ -83,14 +83,40 @@ def test_nodes_are_those_with_a_password(tmp_path: Path) -> None:
 def test_keys_of_nodes_that_a_server_would_not_take_are_left_out(tmp_path: Path) -> None:
     file, key = tmp_path / "keys.json", node_keys.public_key(node_keys.new_seed())
     assert nats_server.node_keys(file) == {}
-    for text in ("", "[]", "no JSON", '{"n2": 1}'):
+    for text in ("", "[]", "no JSON", '{"n2": "x"}', '{"nodes": [1]}', '{"nodes": {"n2": 1}}'):
         file.write_text(text)
         assert nats_server.node_keys(file) == {}
-    file.write_text(json.dumps({"n2": key, "n3": key[:-1] + "A", "n4": "", "all": key, "a.b": key}))
+    file.write_text(json.dumps({"nodes": {"n2": key, "n3": key[:-1] + "A", "n4": "", "all": key, "a.b": key}}))
     assert nats_server.node_keys(file) == {"n2": key}
     other = node_keys.public_key(node_keys.new_seed())
-    file.write_text(json.dumps({"n4": key, "n2": key, "n3": other, "n1": key}))
+    file.write_text(json.dumps({"nodes": {"n4": key, "n2": key, "n3": other, "n1": key}}))
     assert nats_server.node_keys(file) == {"n4": key, "n3": other}, "a server takes up no key twice"
+
+
+def test_users_that_a_server_would_not_take_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    keys = [node_keys.public_key(node_keys.new_seed()) for _ in range(3)]
+    assert nats_server.readers(file) == ()
+
+    def user(name: str, key: str, **fields: object) -> dict[str, object]:
+        return {"name": name, "public_key": key, "created_ns": 1, **fields}
+
+    good = [user("bob", keys[0]), user("eve", keys[1], events=["container.die"], nodes=["n1"])]
+    bad = [
+        user("bob.>", keys[2]),
+        user("api", keys[2]),
+        user("ann", keys[2][:-1] + "A"),
+        user("ann", keys[2], events=["container.die.>"]),
+        user("ann", keys[2], nodes=["*"]),
+        user("ann", keys[2], keep=0),
+        user("ann", keys[0]),
+    ]
+    file.write_text(json.dumps({"nodes": {"n2": keys[2]}, "users": [*good, user("ann", keys[2])]}))
+    assert [one.name for one in nats_server.readers(file)] == ["bob", "eve"], "a node has that key"
+    file.write_text(json.dumps({"nodes": {}, "users": [*good, *bad]}))
+    assert [one.name for one in nats_server.readers(file)] == ["bob", "eve"]
+    file.write_text(json.dumps({"nodes": {}, "users": [1]}))
+    assert nats_server.readers(file) == ()
 
 
 def test_a_key_is_no_way_to_a_node_that_has_a_password(tmp_path: Path) -> None:
@@ -98,7 +124,7 @@ def test_a_key_is_no_way_to_a_node_that_has_a_password(tmp_path: Path) -> None:
     with prepared(layout):
         pass
     keys = {name: node_keys.public_key(node_keys.new_seed()) for name in ("n1", "n2", "n3")}
-    layout.node_keys.write_text(json.dumps(keys))
+    layout.node_keys.write_text(json.dumps({"nodes": keys}))
     nats_server.password(layout.secret("agent.n2"))
     nats_server.prepare(layout, Suite("abcdef", 14222), "n1", Listen())
     text = layout.nats_config.read_text()

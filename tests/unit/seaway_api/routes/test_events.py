@@ -337,6 +337,15 @@ def test_nodes_are_shown_only_to_those_who_ask() -> None:
     assert shown.facts.attributes == {"name": "n1", "reason": "no beat"}
 
 
+def test_users_are_shown_only_to_those_who_ask() -> None:
+    shown = docker_event(
+        envelope("user", "remove", "bob"), b'{"user":"bob","reason":"expired","attributes":{"name":"bob"}}'
+    )
+    assert shown is not None
+    assert not shown_by_default(shown)
+    assert (shown.facts.actor_id, shown.facts.attributes) == ("bob", {"name": "bob", "reason": "expired"})
+
+
 def test_an_unreadable_body_is_dropped() -> None:
     assert docker_event(envelope("container", "die"), b"{") is None
     assert docker_event(envelope("container", "die"), b"[]") is not None

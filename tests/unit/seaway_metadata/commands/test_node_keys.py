@@ -33,12 +33,12 @@ class Machine:
         self.file = directory / "node_keys.json"
         self.socket = directory / "control.sock"
         self.reloads: list[object] = []
-        """The keys that stood in the file at each."""
+        """The nodes' keys that stood in the file at each."""
         self.error = ""
 
     @property
     def keys(self) -> object:
-        return json.loads(self.file.read_bytes()) if self.file.exists() else None
+        return json.loads(self.file.read_bytes())["nodes"] if self.file.exists() else None
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert json.loads(await reader.readline()) == {"command": "reload"}
@@ -153,7 +153,7 @@ async def test_a_record_that_can_not_be_read_keeps_the_file_as_it_is(
     machines: list[Machine], fake_server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     machine, _ = machines
-    machine.file.write_text(json.dumps({"n1": KEY}))
+    machine.file.write_text(json.dumps({"nodes": {"n1": KEY}, "users": []}))
     await (await FakeTransport(fake_server).bucket(IDENTITIES_BUCKET)).create("n1", b'{"v":99}')
     async with running_on(machine, fake_server):
         await until(lambda: "of schema 99" in caplog.text)

@@ -1,0 +1,99 @@
+"""`seaway user`: programs of others that read events on the bus."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seaway_cli.options import NatsCa, OutsideNats, Passwords, SuiteRoot, SuiteRun, cluster_of
+
+user_app = typer.Typer(help="Users of the bus: programs that read events, and nothing else.", no_args_is_help=True)
+Out = Annotated[Path, typer.Option("--out", help="directory for the key and the nats command's context")]
+
+
+@user_app.command("add")
+def user_add(
+    name: str,
+    events: Annotated[
+        list[str] | None,
+        typer.Option(help="container.die, or container for all of a noun; several with commas (repeatable) [all]"),
+    ] = None,
+    node: Annotated[list[str] | None, typer.Option(help="events of this node only (repeatable) [all]")] = None,
+    expires: Annotated[str, typer.Option(help="how long it is let in: 12h, 30d [for ever]")] = "",
+    keep: Annotated[str, typer.Option(help="size of its stream of stored events")] = "1g",
+    out: Out = Path(),
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Create a user that reads events; write its key, and say how to use it."""
+    from seaway_cli import users
+
+    cluster = cluster_of(root, run, nats, nats_passwords, nats_ca)
+    print(users.add(cluster, users.NewUser(name, tuple(events or ()), tuple(node or ()), expires, keep), out))
+
+
+@user_app.command("ls")
+def user_ls(
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """List users: what each may read, and what its stream holds."""
+    from seaway_cli import users
+
+    print(users.listed(cluster_of(root, run, nats, nats_passwords, nats_ca), as_json=as_json))
+
+
+@user_app.command("rotate")
+def user_rotate(
+    name: str,
+    out: Out = Path(),
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Give a user another key. The one before is refused at once; stream and consumers stay."""
+    from seaway_cli import users
+
+    print(users.rotate(cluster_of(root, run, nats, nats_passwords, nats_ca), name, out))
+
+
+@user_app.command("rm")
+def user_rm(
+    name: str,
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    as_json: Annotated[bool, typer.Option("--json", help="an object, for programs")] = False,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Remove a user with its stream and consumers; it is cut off."""
+    from seaway_cli import users
+
+    said = users.remove(cluster_of(root, run, nats, nats_passwords, nats_ca), name)
+    print(json.dumps({"user": name}) if as_json else said)
+
+
+@user_app.command("keys")
+def user_keys(
+    root: SuiteRoot = None,
+    run: SuiteRun = None,
+    nats: OutsideNats = "",
+    nats_passwords: Passwords = None,
+    nats_ca: NatsCa = None,
+) -> None:
+    """Show users with their public keys, for the owner of an outside NATS server."""
+    from seaway_cli import users
+
+    if text := users.keys(cluster_of(root, run, nats, nats_passwords, nats_ca)):
+        print(text)

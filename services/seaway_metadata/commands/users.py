@@ -1,0 +1,214 @@
+"""Serves users of the bus: created, listed, given another key, removed."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from seaway_bus.bus import Bus, Command
+from seaway_bus.node_keys import BadKey, check_public_key
+from seaway_bus.outbox import Outbox
+from seaway_bus.reader_streams import ReaderStreams
+from seaway_bus.transport import TransportError
+from seaway_contracts import catalogue
+from seaway_contracts.base import Empty
+from seaway_contracts.channels import EventChannel
+from seaway_contracts.errors import SeawayError, bad_request, conflict, not_found, unavailable
+from seaway_contracts.lifecycle import CLUSTER, Envelope
+from seaway_contracts.users import (
+    MOST_KEEP,
+    MOST_USERS,
+    BusUser,
+    CreateUser,
+    RotateUser,
+    UserEvent,
+    UserInfo,
+    UserList,
+    UserRef,
+    check_create_user,
+    check_name_and_key,
+    check_user,
+    reduced,
+)
+from seaway_metadata.kinds.identities import Identities
+from seaway_metadata.kinds.users import Users
+
+log = logging.getLogger(__name__)
+_S: Final = 10**9
+
+
+class UserCommands:
+    """The handlers of one copy of metadata."""
+
+    def __init__(
+        self,
+        users: Users,
+        identities: Identities,
+        streams: ReaderStreams,
+        outbox: Outbox,
+        changed: Callable[[], None],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`changed`: called when a user was created, changed or removed."""
+        self._users = users
+        self._identities = identities
+        self._streams = streams
+        self._outbox = outbox
+        self._changed = changed
+        self._now_ns = now_ns
+
+    async def serve(self, bus: Bus) -> None:
+        """Begin to answer."""
+        await bus.serve(catalogue.CREATE_USER, self.create)
+        await bus.serve(catalogue.ROTATE_USER, self.rotate)
+        await bus.serve(catalogue.REMOVE_USER, self.remove)
+        await bus.serve(catalogue.LIST_USERS, self.list_users)
+
+    async def create(self, request: CreateUser, command: Command) -> BusUser:
+        """Store a user; the same request again has the same outcome. Raises SeawayError: BAD_REQUEST, CONFLICT."""
+        check_create_user(request, catalogue.EVENTS)
+        _check_key(request.public_key)
+        try:
+            return await self._create(_user(request, self._now_ns()), command)
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+
+    async def _create(self, user: BusUser, command: Command) -> BusUser:
+        await self._check_room(user)
+        await self._check_free(user.name, user.public_key)
+        stored = await self._users.add(user)
+        if stored is None:
+            raise conflict(f"there is a user {user.name} already: remove it first (`seaway user rm {user.name}`)")
+        if user.name not in {one.name for one in await self._users.all()}:
+            await self._users.remove(user.name)
+            raise _taken()
+        self._changed()
+        self._tell(catalogue.USER_CREATE, stored, str(stored.created_ns), command.id, command.actor)
+        return stored
+
+    async def rotate(self, request: RotateUser, command: Command) -> BusUser:
+        """Replace a user's key. Raises SeawayError: BAD_REQUEST, NOT_FOUND, CONFLICT."""
+        check_name_and_key(request.name, request.public_key)
+        _check_key(request.public_key)
+        try:
+            await self._check_free(request.name, request.public_key)
+            user = await self._users.change(
+                request.name, lambda found: found.model_copy(update={"public_key": request.public_key})
+            )
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+        if user is None:
+            raise not_found(f"no such user: {request.name}")
+        self._changed()
+        self._tell(catalogue.USER_ROTATE, user, user.public_key, command.id, command.actor)
+        return user
+
+    async def remove(self, request: UserRef, command: Command) -> BusUser:
+        """Remove a user, its stream and consumers. Raises SeawayError: BAD_REQUEST, NOT_FOUND."""
+        _check_name(request.name)
+        return await self._remove(request.name, None, command.id, command.actor)
+
+    async def expire(self, name: str) -> None:
+        """Remove a user whose time is over; another copy may have done so. Raises SeawayError."""
+        try:
+            await self._remove(name, self._now_ns(), "", "")
+        except SeawayError as error:
+            if error.status != 404:
+                raise
+
+    async def _remove(self, name: str, expired_ns: int | None, cause: str, actor: str) -> BusUser:
+        try:
+            user = await self._users.remove(name, expired_ns)
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+        if user is None:
+            raise not_found(f"no such user: {name}")
+        try:  # while its account is there; a later user of that name gets rid of it otherwise
+            await self._streams.remove(name)
+        except TransportError as error:
+            log.warning("the stream of the user %s could not be removed: %s", name, error)
+        self._changed()
+        reason = "expired" if expired_ns is not None else ""
+        self._tell(catalogue.USER_REMOVE, user, str(user.created_ns), cause, actor, reason)
+        return user
+
+    async def list_users(self, request: Empty, command: Command) -> UserList:
+        """All of them, with what their streams hold."""
+        try:
+            users = await self._users.all()
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+        states = await asyncio.gather(*(self._streams.state(user.name) for user in users))
+        return UserList(users=tuple(UserInfo(user=u, stream=s) for u, s in zip(users, states, strict=True)))
+
+    async def _check_room(self, user: BusUser) -> None:
+        """NATS reserves what all accounts may store, and refuses its configuration where it has less."""
+        others = [one for one in await self._users.all() if one.name != user.name]
+        if len(others) >= MOST_USERS:
+            raise conflict(f"there are {len(others)} users already, and no more may be: remove one first")
+        kept = sum(one.keep for one in others)
+        if kept + user.keep > MOST_KEEP:
+            left = (MOST_KEEP - kept) >> 20
+            raise conflict(f"all users' streams together may keep {MOST_KEEP >> 30} GiB, of which {left} MiB are left")
+
+    async def _check_free(self, name: str, key: str) -> None:
+        of_users = {one.public_key for one in await self._users.all() if one.name != name}
+        if key in of_users | {one.public_key for one in await self._identities.all()}:
+            raise _taken()
+
+    def _tell(
+        self, channel: EventChannel[UserEvent], user: BusUser, which: str, cause: str, actor: str, reason: str = ""
+    ) -> None:
+        """`which` tells this change from others of the same kind, whichever copy publishes it."""
+        envelope = Envelope(
+            id=f"user-{user.name}-{channel.action}-{which}",
+            node=CLUSTER,
+            noun=channel.noun,
+            action=channel.action,
+            subject_id=user.name,
+            time_ns=self._now_ns(),
+            cause=cause,
+            actor=actor,
+        )
+        self._outbox.tell(channel, envelope, UserEvent(user=user.name, reason=reason, attributes=_attributes(user)))
+
+
+def _attributes(user: BusUser) -> dict[str, str]:
+    given = {"events": ",".join(user.events), "nodes": ",".join(user.nodes)}
+    expires = {"expires": str(user.expires_ns)} if user.expires_ns else {}
+    return {"name": user.name, **{word: text for word, text in given.items() if text}, **expires}
+
+
+def _user(request: CreateUser, now_ns: int) -> BusUser:
+    return BusUser(
+        name=request.name,
+        public_key=request.public_key,
+        created_ns=now_ns,
+        events=reduced(request.events),
+        nodes=tuple(sorted(set(request.nodes))),
+        keep=request.keep,
+        expires_ns=now_ns + request.expires_s * _S if request.expires_s else 0,
+    )
+
+
+def _check_name(name: str) -> None:
+    try:
+        check_user(name)
+    except ValueError as error:
+        raise bad_request(str(error)) from None
+
+
+def _check_key(key: str) -> None:
+    try:
+        check_public_key(key)
+    except BadKey as error:
+        raise bad_request(str(error)) from None
+
+
+def _taken() -> SeawayError:
+    return conflict("this key is another user's or a node's already: make a new one")
+
+
+def _unreachable(error: Exception) -> SeawayError:
+    return unavailable(f"the records of users can't be reached just now: {error}; try again")
