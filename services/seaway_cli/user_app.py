@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from seaway_cli.node_app import Json
 from seaway_cli.options import NatsCa, OutsideNats, Passwords, SuiteRoot, SuiteRun, cluster_of
 
 user_app = typer.Typer(help="Users of the bus: programs that read events, and nothing else.", no_args_is_help=True)
@@ -25,6 +26,7 @@ def user_add(
     out: Out = Path(),
     root: SuiteRoot = None,
     run: SuiteRun = None,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -33,14 +35,15 @@ def user_add(
     from seaway_cli import users
 
     cluster = cluster_of(root, run, nats, nats_passwords, nats_ca)
-    print(users.add(cluster, users.NewUser(name, tuple(events or ()), tuple(node or ()), expires, keep), out))
+    made = users.add(cluster, users.NewUser(name, tuple(events or ()), tuple(node or ()), expires, keep), out)
+    print(json.dumps(made.document(cluster.url)) if as_json else made.text)
 
 
 @user_app.command("ls")
 def user_ls(
     root: SuiteRoot = None,
     run: SuiteRun = None,
-    as_json: Annotated[bool, typer.Option("--json", help="a list of objects, for programs")] = False,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -57,6 +60,7 @@ def user_rotate(
     out: Out = Path(),
     root: SuiteRoot = None,
     run: SuiteRun = None,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -64,7 +68,9 @@ def user_rotate(
     """Give a user another key. The one before is refused at once; stream and consumers stay."""
     from seaway_cli import users
 
-    print(users.rotate(cluster_of(root, run, nats, nats_passwords, nats_ca), name, out))
+    cluster = cluster_of(root, run, nats, nats_passwords, nats_ca)
+    made = users.rotate(cluster, name, out)
+    print(json.dumps(made.document(cluster.url)) if as_json else made.text)
 
 
 @user_app.command("rm")
@@ -72,7 +78,7 @@ def user_rm(
     name: str,
     root: SuiteRoot = None,
     run: SuiteRun = None,
-    as_json: Annotated[bool, typer.Option("--json", help="an object, for programs")] = False,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -88,6 +94,7 @@ def user_rm(
 def user_keys(
     root: SuiteRoot = None,
     run: SuiteRun = None,
+    as_json: Json = False,
     nats: OutsideNats = "",
     nats_passwords: Passwords = None,
     nats_ca: NatsCa = None,
@@ -95,5 +102,8 @@ def user_keys(
     """Show users with their public keys, for the owner of an outside NATS server."""
     from seaway_cli import users
 
-    if text := users.keys(cluster_of(root, run, nats, nats_passwords, nats_ca)):
-        print(text)
+    lines = users.keys(cluster_of(root, run, nats, nats_passwords, nats_ca))
+    if as_json:
+        print(json.dumps(lines))
+    elif lines:
+        print("\n".join(lines))

@@ -51,8 +51,23 @@ class NewUser:
         )
 
 
-def add(cluster: Cluster, asked: NewUser, out: Path) -> str:
-    """Create a user, write its key, and wait until NATS lets it in; how to use it. Raises CliError."""
+@dataclass(frozen=True)
+class Written:
+    """A key that was written: the user, the files, and what to say to people."""
+
+    user: BusUser
+    key: Path
+    context: Path | None
+    text: str
+
+    def document(self, url: str) -> dict[str, object]:
+        """The same for programs; `url` is NATS'."""
+        files = {"key_file": str(self.key)} | ({"context_file": str(self.context)} if self.context else {})
+        return self.user.model_dump() | files | {"url": url}
+
+
+def add(cluster: Cluster, asked: NewUser, out: Path) -> Written:
+    """Create a user, write its key, and wait until NATS lets it in. Raises CliError."""
     _check_name(asked.name)
     key = _key_file(out, asked.name)
     if key.exists():
@@ -70,10 +85,11 @@ def add(cluster: Cluster, asked: NewUser, out: Path) -> str:
     access = Access(cluster.url, key, user.subjects[0], cluster.ca)
     context = key.with_suffix(".json")
     context.write_text(access.context(user.name))
-    return "\n\n".join((_created(user), *_to_do(cluster, user), access.text(user.name, context)))
+    text = "\n\n".join((_created(user), *_to_do(cluster, user), access.text(user.name, context)))
+    return Written(user, key, context, text)
 
 
-def rotate(cluster: Cluster, name: str, out: Path) -> str:
+def rotate(cluster: Cluster, name: str, out: Path) -> Written:
     """Replace a user's key. Raises CliError."""
     _check_name(name)
     _check_users(cluster)
@@ -85,7 +101,7 @@ def rotate(cluster: Cluster, name: str, out: Path) -> str:
         part.replace(key)
     _wait_until_let_in(cluster, user, seed)
     said = f"The user {name} has another key, in {key}; the one before is refused."
-    return "\n\n".join((said, *_to_do(cluster, user)))
+    return Written(user, key, None, "\n\n".join((said, *_to_do(cluster, user))))
 
 
 def remove(cluster: Cluster, name: str) -> str:
@@ -113,9 +129,9 @@ def listed(cluster: Cluster, *, as_json: bool) -> str:
     return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
-def keys(cluster: Cluster) -> str:
+def keys(cluster: Cluster) -> list[str]:
     """A line for each user, as `deploy/nats/make-users` takes it. Raises CliError."""
-    return "\n".join(user_line(info.user) for info in cluster.ask(LIST_USERS, Empty()).users)
+    return [user_line(info.user) for info in cluster.ask(LIST_USERS, Empty()).users]
 
 
 def _document(info: UserInfo) -> object:
