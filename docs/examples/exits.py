@@ -1,15 +1,14 @@
-"""Print every container that ends, on any node: exits.py NATS_URL PASSWORD_FILE (of the bus user `cli`)."""
+"""Print every container that ends, on any node: exits.py NATS_URL KEY_FILE (of `seaway user add`)."""
 
 import asyncio
 import json
 import sys
-from pathlib import Path
 
 import nats
 
 
-async def main(url: str, password_file: str) -> None:
-    bus = await nats.connect(url, user="cli", password=Path(password_file).read_text().strip())
+async def main(url: str, key_file: str) -> None:
+    bus = await nats.connect(url, nkeys_seed=key_file)
     exits = await bus.subscribe("seaway.v1.event.*.container.die.*")
     await bus.flush()
     print("Listening.", flush=True)

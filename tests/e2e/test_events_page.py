@@ -4,12 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from e2e_rig.docker_cli import DockerCli
-from e2e_rig.seaway import Seaway
+from e2e_rig.seaway import Seaway, seaway
 
 pytestmark = [pytest.mark.root, pytest.mark.seaway_only]
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
@@ -34,14 +35,22 @@ def test_the_page_has_as_many() -> None:
     assert len(EXAMPLES) == len(SAYS)
 
 
+@pytest.fixture(scope="module")
+def key(engine: Seaway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of a user that reads all events."""
+    out = tmp_path_factory.mktemp("keys")
+    made = seaway("user", "add", "page", "--keep", "16m", "--out", str(out), "--run", str(engine.run))
+    assert made.returncode == 0, made.stderr
+    yield out / "page.nk"
+    assert seaway("user", "rm", "page", "--run", str(engine.run)).returncode == 0
+
+
 @pytest.mark.parametrize("number", range(len(SAYS)))
-def test_it_runs(engine: Seaway, tmp_path: Path, number: int) -> None:
+def test_it_runs(engine: Seaway, key: Path, tmp_path: Path, number: int) -> None:
     language, text = EXAMPLES[number]
-    secret = tmp_path / "password"
-    secret.write_text(engine.secret("cli"))
     where = {
         "NATS_URL": engine.nats_url,
-        "NATS_PASSWORD_FILE": str(secret),
+        "NATS_KEY": str(key),
         "DOCKER_SOCKET": str(engine.socket),
     }
     command = [sys.executable, "-c", text] if language == "python" else ["sh", "-eu", "-c", text]

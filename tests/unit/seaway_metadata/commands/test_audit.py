@@ -7,6 +7,7 @@ import pytest
 from tests.unit.seaway_metadata.commands.joining_rig import SECRET, request, token
 from tests.unit.seaway_metadata.rig import known
 
+from seaway_bus import node_keys
 from seaway_bus.bus import Bus, Command
 from seaway_bus.events import Event, read_event
 from seaway_contracts import catalogue as cat
@@ -18,12 +19,14 @@ from seaway_contracts.masking import MASK
 from seaway_contracts.networks import CreateNetwork, NetworkRecord, NetworkRef
 from seaway_contracts.node_settings import UpdateCluster, UpdateNode
 from seaway_contracts.nodes import AddedNode, RemoveNode
+from seaway_contracts.users import CreateUser, RotateUser, UserRef
 from seaway_contracts.volumes import CreateVolume, RemoveVolume, VolumeRecord
 from seaway_metadata.service import Metadata
 from seaway_testing.builders import beat
 from seaway_testing.fake_transport import FakeServer
 from seaway_testing.waiting import until
 
+KEY, OTHER_KEY = (node_keys.public_key(node_keys.new_seed()) for _ in range(2))
 WEB = NetworkRecord(id="a" * 64, name="web", created_ns=1)
 DATA = VolumeRecord(id="b" * 64, name="data", created_ns=1)
 
@@ -50,6 +53,10 @@ async def has_token(bus: Bus) -> None:
     await bus.call(cat.CREATE_TOKEN, token())
 
 
+async def has_user(bus: Bus) -> None:
+    await bus.call(cat.CREATE_USER, CreateUser(name="ann", public_key=KEY))
+
+
 async def nothing(bus: Bus) -> None:
     pass
 
@@ -65,6 +72,9 @@ CHANGES: list[tuple[str, Callable[[Bus], Any], Any, Any]] = [
     ("cluster.update", nothing, cat.UPDATE_CLUSTER, UpdateCluster(strategy="binpack")),
     ("cluster.prune", nothing, cat.TELL_PRUNE, Pruned(kind="image", reclaimed=1)),
     ("token.create", nothing, cat.CREATE_TOKEN, token()),
+    ("user.create", nothing, cat.CREATE_USER, CreateUser(name="ann", public_key=KEY)),
+    ("user.rotate", has_user, cat.ROTATE_USER, RotateUser(name="ann", public_key=OTHER_KEY)),
+    ("user.remove", has_user, cat.REMOVE_USER, UserRef(name="ann")),
     ("token.remove", has_token, cat.REMOVE_TOKEN, TokenRef(id=token().id)),
 ]
 
