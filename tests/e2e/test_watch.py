@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -92,7 +93,7 @@ def test_events_of_a_run(busy: DockerCli, suite: Seaway) -> None:  # noqa: F811
     follower.stdout.close()
     assert [line for line in got if not line.startswith("attach")][:3] == ["create one", "start one", "die one"]
     audit = documents(suite, "events", "--audit", "--no-follow", "--since", f"seq:{place}", "--filter", "event=start")
-    assert [(one["by"], one["from"]) for one in audit] == [("uid:0", "unix socket")]
+    assert [(one["by"], one["from"]) for one in audit] == [(f"uid:0@{socket.gethostname()}", socket.gethostname())]
 
 
 def test_logs_and_doctor(busy: DockerCli, suite: Seaway) -> None:  # noqa: F811
