@@ -28,6 +28,7 @@ import scrapes  # noqa: E402
 import standing  # noqa: E402
 import stats  # noqa: E402
 import streams  # noqa: E402
+import subscribers  # noqa: E402
 from client import Client  # noqa: E402
 from e2e_rig import images  # noqa: E402
 from e2e_rig.dockerd import Dockerd  # noqa: E402
@@ -41,6 +42,7 @@ import compose  # noqa: E402
 LIFECYCLES = (("bridge", 1, 1 / 7), ("none", 1, 1 / 6), ("bridge", 8, 1 / 6), ("none", 8, 1 / 6))
 EXECS = ((1, 1 / 4), (4, 1 / 3.2))
 EVENT_TARGET = 1 / 5
+HEARD_P50_MS, HEARD_P99_MS, REPLAY_TARGET_S = 5.0, 50.0, 15.0
 STATS_TARGET = 1 / 10
 STATS_CONTAINERS = 50
 STATS_S = 8.0
@@ -89,6 +91,7 @@ def arguments() -> argparse.Namespace:
         "exec",
         "events",
         "streams",
+        "subscribers",
         "stats",
         "metrics",
         "standing",
@@ -171,6 +174,8 @@ async def engine_rows(
         rows += await exec_rows(clients, given.rounds, given.count)
     if given.only in (None, "events"):
         rows += await event_rows(clients, directory, given.rounds, given.count)
+    if given.only in (None, "subscribers"):
+        rows += await subscriber_rows(engines, clients, directory)
     if given.only in (None, "stats"):
         rows.append(await stats_row(engines, two, given.rounds))
     if given.only in (None, "metrics"):
@@ -210,14 +215,40 @@ async def exec_rows(clients: dict[str, Client], rounds: int, count: int) -> list
     return rows
 
 
+def exit_stamp(directory: Path) -> Path:
+    """The program that writes down when it ends."""
+    stamp = directory / "exitstamp"
+    if not stamp.exists():
+        subprocess.run(["gcc", "-O2", "-static", "-o", str(stamp), str(HERE / "c" / "exitstamp.c")], check=True)
+    return stamp
+
+
 async def event_rows(clients: dict[str, Client], directory: Path, rounds: int, count: int) -> list[Row]:
     """From a process' exit to the event."""
-    stamp, out = directory / "exitstamp", directory / "out"
+    out = directory / "out"
     out.mkdir()
-    words = ["gcc", "-O2", "-static", "-o", str(stamp), str(HERE / "c" / "exitstamp.c")]
-    await asyncio.to_thread(subprocess.run, words, check=True)
-    samples = await measure.exit_to_event(clients, stamp, out, rounds, count)
+    samples = await measure.exit_to_event(clients, exit_stamp(directory), out, rounds, count)
     return [_ratio("exit to event", samples, EVENT_TARGET)]
+
+
+async def subscriber_rows(engines: dict[str, Engine], clients: dict[str, Client], directory: Path) -> list[Row]:
+    """Events at plain nats-py programs: absolute, as nobody else has such."""
+    suite, out = engines["seaway"], directory / "heard"
+    assert isinstance(suite, Seaway)
+    out.mkdir()
+    heard = sorted(await subscribers.exits_ms(suite, clients["seaway"], exit_stamp(directory), out))
+    missing = await subscribers.missing(suite, out)
+    replayed = await subscribers.replay_s(suite, out)
+    many = f"{subscribers.SUBSCRIBERS} subscribers at {subscribers.EVENTS_A_SECOND} events/s"
+    return [
+        Row("exit to a callback at 16 ends/s, p50", measure.median(heard), "ms", HEARD_P50_MS, {"seaway": heard}),
+        Row(
+            "exit to a callback at 16 ends/s, p99", heard[len(heard) * 99 // 100], "ms", HEARD_P99_MS, {"seaway": heard}
+        ),
+        Row("exits that were not heard", subscribers.ENDS - len(heard), "", 0, {"seaway": [len(heard)]}),
+        Row(f"{many}: not got", missing, "", 0, {"seaway": [missing]}),
+        Row(f"{subscribers.REPLAYED} events replayed", replayed, "s", REPLAY_TARGET_S, {"seaway": [replayed]}),
+    ]
 
 
 async def stats_row(engines: dict[str, Engine], clients: dict[str, Client], rounds: int) -> Row:
