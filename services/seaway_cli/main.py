@@ -93,6 +93,7 @@ def up(
         str, typer.Option(help="URL of an OpenTelemetry collector (OTLP over HTTP), for traces [off]")
     ] = "",
     detach: Annotated[bool, typer.Option("--detach", "-d", help="return when all is ready")] = False,
+    as_json: Json = False,
 ) -> None:
     """Start a suite on this machine: NATS and one process per service, watched and restarted."""
     from seaway_cli import up as start
@@ -115,6 +116,7 @@ def up(
         metrics_token_file=metrics_token_file.absolute() if metrics_token_file else None,
         log_level=log_level,
         otlp_endpoint=otlp_endpoint,
+        as_json=as_json,
     )
     raise typer.Exit(start.detached(options) if detach else start.foreground(options))
 

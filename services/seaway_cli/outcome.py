@@ -22,6 +22,12 @@ def summary(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = 
     )
 
 
+def ready_document(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = "") -> str:
+    """The same as JSON."""
+    places = {"root": str(layout.root), "run": str(layout.run), "logs": str(layout.logs)}
+    return json.dumps({"endpoints": list(hosts), **places, "metrics": metrics, "seconds": round(took_s, 3)})
+
+
 def failure(layout: Layout, services: Iterable[str], reason: str, lines: int = 15) -> str:
     """Why the suite did not come up, with the end of the logs of those at fault."""
     parts = [f"Seaway did not start: {reason}."]

@@ -19,7 +19,7 @@ from seaway_cli.errors import CliError, describe, usage
 from seaway_cli.hosts import LOOPBACK, Listen, Tls, check_hosts, check_listen, check_tls
 from seaway_cli.layout import Layout
 from seaway_cli.locks import Lock, take_or_wait
-from seaway_cli.outcome import failure, summary
+from seaway_cli.outcome import failure, ready_document, summary
 from seaway_cli.suite import Suite
 from seaway_cli.supervisor import ServiceSpec, Supervisor
 from seaway_contracts.ids import check_node
@@ -53,6 +53,7 @@ class UpOptions:
     metrics_token_file: Path | None = None
     log_level: str = "info"
     otlp_endpoint: str = ""
+    as_json: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -296,7 +297,8 @@ def supervise(ready: Prepared, load: Load, report: Report, started: float) -> in
     def all_ready() -> None:
         systemd.send("READY=1")
         metrics = {row["service"]: row["metrics"] for row in supervisor.rows()}
-        report(summary(layout, hosts, time.monotonic() - started, metrics.get("api", "")), True)
+        say = ready_document if ready.options.as_json else summary
+        report(say(layout, hosts, time.monotonic() - started, metrics.get("api", "")), True)
 
     with contextlib.ExitStack() as stack:
         endpoints = stack.enter_context(contextlib.ExitStack())

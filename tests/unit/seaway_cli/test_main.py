@@ -85,7 +85,7 @@ def test_status_table() -> None:
 def test_every_command_that_ends_has_json() -> None:
     """All but the one that stays in the foreground, and the one that prints a script."""
     without = {name for name, options in _commands(get_command(app)) if "--json" not in options}
-    assert without == {"up", "completion"}
+    assert without == {"completion"}
 
 
 def _commands(command: Any, name: str = "") -> Iterator[tuple[str, set[str]]]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from seaway_cli.errors import describe
 from seaway_cli.layout import Layout
-from seaway_cli.outcome import as_json, failure, summary
+from seaway_cli.outcome import as_json, failure, ready_document, summary
 
 
 def test_summary_says_where_things_are() -> None:
@@ -14,6 +14,18 @@ def test_summary_says_where_things_are() -> None:
     assert "--run" not in summary(Layout(Path("/r"), Path("/run/seaway")), [], 1)
     assert "/sd" not in text
     assert "http://h:1/sd (Prometheus" in summary(Layout(Path("/r"), Path("/u")), [], 1, "http://h:1/metrics")
+
+
+def test_ready_as_json() -> None:
+    found = json.loads(ready_document(Layout(Path("/r"), Path("/u")), ["unix:///u/s"], 0.8494, "http://h:1/metrics"))
+    assert found == {
+        "endpoints": ["unix:///u/s"],
+        "root": "/r",
+        "run": "/u",
+        "logs": "/u/log",
+        "metrics": "http://h:1/metrics",
+        "seconds": 0.849,
+    }
 
 
 def test_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
