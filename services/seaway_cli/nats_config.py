@@ -109,7 +109,7 @@ def _storage(reader: BusUser, copies: int) -> Json:
         "max_mem": 0,
         "max_streams": 1,
         "max_consumers": 16,
-        "max_ack_pending": 10_000,
+        "max_ack_pending": 65_536,  # so many nats.go asks for, if it isn't told otherwise
     }
 
 

@@ -21,15 +21,35 @@ async def main():
 asyncio.run(main())
 """
 GO: Final = """\
-login, _ := nats.NkeyOptionFromSeed($key)
-nc, _ := nats.Connect($url, login$ca)
-js, _ := nc.JetStream()
-sub, _ := js.PullSubscribe($subject, "mine")
-for {
-	messages, _ := sub.Fetch(100)
-	for _, message := range messages {
-		fmt.Println(message.Subject)
-		message.Ack()
+package main
+
+import (
+	"fmt"
+	"log"
+
+	"github.com/nats-io/nats.go"
+)
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value
+}
+
+func main() {
+	login := must(nats.NkeyOptionFromSeed($key))
+	nc := must(nats.Connect($url, login$ca))
+	sub := must(must(nc.JetStream()).PullSubscribe($subject, "mine"))
+	for {
+		messages, err := sub.Fetch(100)
+		if err != nil && err != nats.ErrTimeout {
+			log.Fatal(err)
+		}
+		for _, message := range messages {
+			fmt.Println(message.Subject)
+			message.Ack()
+		}
 	}
 }
 """
@@ -83,7 +103,8 @@ class Access:
             f"The key is in {self.key}, which only you can read: there is no other copy.",
             f"The nats command:\n  cp {context} ~/.config/nats/context/\n"
             f"  nats --context {name} sub '{self.subject}'\n"
-            f"  nats --context {name} consumer sub SEAWAY_EVENTS mine",
+            f"  nats --context {name} consumer add SEAWAY_EVENTS mine --pull --defaults\n"
+            f"  nats --context {name} consumer next SEAWAY_EVENTS mine --count 100",
         ]
         named = {"Python (nats-py[nkeys])": PYTHON, "Go (nats.go)": GO, "JavaScript (nats)": JAVASCRIPT}
         parts += [f"{language}:\n{_indented(self.example(program))}" for language, program in named.items()]

@@ -1,28 +1,24 @@
 """The AsyncAPI document, read by AsyncAPI's own parser. `./dev test` fetches that where node and npm are installed."""
 
 import json
-import os
-import shutil
 import subprocess
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests import node_packages
 
 from seaway_contracts.asyncapi import document, render
 
-HERE: Final = Path(__file__).parent / "asyncapi_parser"
-PARSER: Final = Path(os.environ.get("SEAWAY_ASYNCAPI_PARSER", "/var/cache/seaway-asyncapi-parser"))
 _WARNING: Final = 1
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None or not (PARSER / "node_modules").is_dir(),
+    not node_packages.has("@asyncapi/parser"),
     reason="@asyncapi/parser is not there: `./dev test` fetches it where node and npm are installed",
 )
 
 
 def parsed(text: str) -> Any:
-    command = ["node", str(HERE / "check.mjs"), str(PARSER)]
+    command = ["node", str(node_packages.PROGRAMS / "asyncapi.mjs"), str(node_packages.PACKAGES)]
     return json.loads(subprocess.run(command, input=text, capture_output=True, check=True, text=True).stdout)
 
 

@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests import node_packages
 from tests.integration.cli.bus_users import foreign, nats_url
 from tests.integration.cli.test_users import DIE, added, publish
 
-from seaway_cli.user_examples import JAVASCRIPT, PYTHON, Access
+from seaway_cli.user_examples import GO, JAVASCRIPT, PYTHON, Access
 
 if TYPE_CHECKING:
     from conftest import TinySuite
@@ -20,14 +21,24 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 
-def has_javascript() -> bool:
-    """Whether node is there, and finds the package nats (see NODE_PATH)."""
-    words = ["node", "-e", 'require("nats")']
-    return bool(shutil.which("node")) and not subprocess.run(words, capture_output=True).returncode
+GO_CODE: Final = Path("/usr/share/gocode")
+PROGRAMS: Final = {"python": PYTHON, "go": GO, "javascript": JAVASCRIPT}
 
 
-def runner(program: str) -> list[str]:
-    return [sys.executable, "-u", "-c", program] if program.startswith("import") else ["node", "-e", program]
+def runner(language: str, program: str, place: Path) -> list[str]:
+    """How to run it. Skips the test where something is missing."""
+    if language == "python":
+        return [sys.executable, "-u", "-c", program]
+    if language == "javascript":
+        if not node_packages.has("nats"):
+            pytest.skip("node's package nats is not there: `./dev test` fetches it where node and npm are installed")
+        return ["node", "-e", program]
+    if not shutil.which("go") or not (GO_CODE / "src/github.com/nats-io/nats.go").is_dir():
+        pytest.skip("Debian's golang-go or golang-github-nats-io-go-nats-dev is missing")
+    (place / "main.go").write_text(program)
+    environment = os.environ | {"GOPATH": str(GO_CODE), "GO111MODULE": "off", "GOCACHE": str(place / "cache")}
+    subprocess.run(["go", "build", "-o", "reader", "main.go"], cwd=place, env=environment, check=True)
+    return [str(place / "reader")]
 
 
 async def two_events(suite: "TinySuite") -> None:
@@ -35,17 +46,16 @@ async def two_events(suite: "TinySuite") -> None:
         await publish(services, (DIE, "n1", "1"), (DIE, "n1", "2"))
 
 
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", PROGRAMS)
 def test_an_example_prints_what_it_reads(suite: "TinySuite", tmp_path: Path, language: str) -> None:
-    if language == "javascript" and not has_javascript():
-        pytest.skip("node, or its package nats, is missing")
     assert suite.up("--node", "n1").returncode == 0
     key = added(suite, tmp_path, "bob", "--events", "container.die")
     asyncio.run(two_events(suite))
     access = Access(nats_url(suite), key, DIE.template.wildcard())
-    program = access.example(PYTHON if language == "python" else JAVASCRIPT)
+    words = runner(language, access.example(PROGRAMS[language]), tmp_path)
     with (tmp_path / "errors").open("wb") as errors:
-        running = subprocess.Popen(runner(program), stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ)
+        environment = node_packages.environment()
+        running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
     try:
         assert running.stdout is not None
         for number in ("1", "2"):

@@ -243,7 +243,7 @@ async def test_limits(suite: "TinySuite", tmp_path: Path) -> None:
             assert "error" not in await raw_consumer(bob, f"c{number}")
         assert "maximum consumers limit" in (await raw_consumer(bob, "c16"))["error"]["description"]
         await bob.jetstream().delete_consumer(STREAM, "c0")
-        many = await raw_consumer(bob, "greedy", ack_policy="explicit", max_ack_pending=10_001)
+        many = await raw_consumer(bob, "greedy", ack_policy="explicit", max_ack_pending=65_537)
         assert "max ack pending" in many["error"]["description"]
         for _ in range(15):
             await stack.enter_async_context(reading(suite, key))
