@@ -134,8 +134,9 @@ async def test_too_large_an_event_does_not_stop_its_container(
         outbox = Outbox(db, transport, tasks)
         outbox.start()
         with db:
-            envelope, body = container_event("status", status(seq=1, error="x" * transport.max_payload))
-            outbox.add(CONTAINER_STATUS, envelope, body)
+            envelope, body = container_event("status", status(seq=1))
+            labels = {"large": "x" * transport.max_payload}
+            outbox.add(CONTAINER_STATUS, envelope, body.model_copy(update={"attributes": labels}))
             add(outbox, 2)
         outbox.kick()
         assert await outbox.flush(10)

@@ -100,6 +100,7 @@ _LEFT_ALONE: Final = (
     "seaway_shares",
     "seaway_tokens",
     "seaway_identities",
+    "seaway_users",
 )
 
 

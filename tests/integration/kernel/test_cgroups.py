@@ -57,7 +57,7 @@ def test_samples(busy: tuple[str, Spawned], layout: CgroupLayout) -> None:
     with cgroups.Sampler(layout, path) as sampler:
         sample = sampler.sample()
     assert sample.cpu_usage_ns > 1_000_000
-    assert (sample.processes, sample.pids_current) == (2, 2)
+    assert (len(sample.processes), sample.pids_current) == (2, 2)
     assert 0 < sample.memory_working_set <= sample.memory_usage
     assert (sample.memory_limit, sample.pids_limit, sample.oom_kills) == (None, None, 0)
 
@@ -74,7 +74,7 @@ def test_threads_are_no_processes(layout: CgroupLayout, parent: str) -> None:
         Path(f"{layout.directory('pids', path)}/cgroup.procs").write_text(str(child.pid))
         with cgroups.Sampler(layout, path) as sampler:
             sample = sampler.sample()
-        assert (sample.processes, sample.pids_current) == (1, 4)
+        assert (len(sample.processes), sample.pids_current) == (1, 4)
     finally:
         child.kill()
         child.wait()

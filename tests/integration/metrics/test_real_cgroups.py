@@ -38,9 +38,17 @@ def parent(layout: CgroupLayout) -> Iterator[str]:
     cgroups.remove(layout.directories(path))
 
 
-def run_in(layout: CgroupLayout, path: str, *argv: str) -> "subprocess.Popen[bytes]":
+def run_in(layout: CgroupLayout, path: str, *argv: str, stdin: int | None = None) -> "subprocess.Popen[bytes]":
     """A process that enters a new cgroup before it becomes the program."""
-    return subprocess.Popen(argv, preexec_fn=lambda: cgroups.enter(layout, path))
+    return subprocess.Popen(argv, preexec_fn=lambda: cgroups.enter(layout, path), stdin=stdin)
+
+
+def waits_for_its_input(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the program is loaded and reads (system call 0) from descriptor 0."""
+    deadline = time.monotonic() + 10
+    while not Path(f"/proc/{process.pid}/syscall").read_text().startswith("0 0x0 "):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def test_a_busy_process_shows_in_the_counters_and_a_gone_cgroup_reads_as_zero(
@@ -67,10 +75,11 @@ def test_a_busy_process_shows_in_the_counters_and_a_gone_cgroup_reads_as_zero(
 
 def test_a_process_shows_its_files_and_pressure(layout: CgroupLayout, parent: str) -> None:
     samplers = Samplers(layout, details=True)
-    with run_in(layout, f"{parent}/a", "sleep", "60") as process:
+    with run_in(layout, f"{parent}/a", "sh", "-c", "read end", stdin=subprocess.PIPE) as process:
         try:
             sample = samplers.sample(("a", 1), f"{parent}/a")
             assert sample.processes == (str(process.pid),)
+            waits_for_its_input(process)
             assert open_files(sample.processes) == len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
             assert open_file_limit(process.pid) == resource.prlimit(process.pid, resource.RLIMIT_NOFILE)[0]
             has_pressure = layout.unified is not None and Path(f"{layout.unified}{parent}/a/cpu.pressure").exists()

@@ -26,8 +26,8 @@ class Machine:
     def is_let_in(self) -> bool:
         """Whether its key is a login at the NATS server, by which it reaches metadata."""
         done = self._scene.suite.seaway("doctor", "--json", *self._places)
-        well = {finding["what"]: finding["well"] for finding in json.loads(done.stdout)}
-        return bool(well["login"] and well.get("metadata"))
+        levels = {finding["what"]: finding["level"] for finding in json.loads(done.stdout)}
+        return levels["login"] == levels.get("metadata") == "ok"
 
     def leaves(self) -> None:
         done = self._scene.suite.seaway("purge", *self._places)
