@@ -25,11 +25,20 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EVENT: Final = re.compile(r"([a-z]+)(?:\.([a-z_-]+))?")
 
 
+class Change(Payload):
+    """Why a user is created, changed or removed: the command and its actor, or a reason."""
+
+    cause: str = ""
+    actor: str = ""
+    reason: str = ""
+
+
 class BusUser(Payload):
     """A user as metadata stores it. Without `events` or `nodes` it reads all of them; `expires_ns` 0: never.
 
     `events` are `noun.action`, or `noun` for all actions of a noun. `keep`: bytes of its stream. `created_ns` tells
-    it from an earlier user of the same name.
+    it from an earlier user of the same name. With `removal` it is going: its record stays until its stream is gone and
+    its event told.
     """
 
     name: str
@@ -39,6 +48,7 @@ class BusUser(Payload):
     nodes: tuple[str, ...] = ()
     keep: int = DEFAULT_KEEP
     expires_ns: int = 0
+    removal: Change | None = None
 
     @property
     def account(self) -> str:

@@ -39,6 +39,7 @@ REMOVE_USER: Final = call(
     u.BusUser,
     "Remove a user with its stream and consumers.",
     timeout_s=10,
+    repeat=Repeat.UNANSWERED,
 )
 LIST_USERS: Final = query(METADATA, "user.list", Empty, u.UserList, "List all users, with the state of their streams.")
 

@@ -27,13 +27,13 @@ class UserKeeper:
         self,
         users: Users,
         streams: ReaderStreams,
-        expire: Callable[[str], Awaitable[None]],
+        end: Callable[[str], Awaitable[None]],
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`expire` removes a user whose time is over; it raises SeawayError."""
+        """`end` removes a user whose time is over or whose removal broke off; it raises SeawayError."""
         self._users = users
         self._streams = streams
-        self._expire = expire
+        self._end = end
         self._now_ns = now_ns
         self._wanted = asyncio.Event()
 
@@ -62,8 +62,8 @@ class UserKeeper:
             return None
         now_ns, pause_s = self._now_ns(), _LOOK_S
         for user in users:
-            if user.expires_ns and user.expires_ns <= now_ns:
-                await self._expire(user.name)
+            if user.removal or 0 < user.expires_ns <= now_ns:
+                await self._end(user.name)
                 continue
             if user.expires_ns:
                 pause_s = min(pause_s, (user.expires_ns - now_ns) / _S)

@@ -36,7 +36,7 @@ class UserService:
         """`reload` has NATS take up who may log in."""
         streams = ReaderStreams(bus.transport, replicas)
         self.commands = UserCommands(users, identities, streams, outbox, self._changed)
-        self.keeper = UserKeeper(users, streams, self.commands.expire)
+        self.keeper = UserKeeper(users, streams, self.commands.end)
         self._bus = bus
         self._reload = reload
         self._budget = Budget(_SOURCES_A_MINUTE)

@@ -20,6 +20,7 @@ from seaway_contracts.users import (
     MOST_KEEP,
     MOST_USERS,
     BusUser,
+    Change,
     CreateUser,
     RotateUser,
     UserEvent,
@@ -31,6 +32,7 @@ from seaway_contracts.users import (
     check_user,
     reduced,
 )
+from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.kinds.identities import Identities
 from seaway_metadata.kinds.users import Users
 
@@ -57,6 +59,8 @@ class UserCommands:
         self._outbox = outbox
         self._changed = changed
         self._now_ns = now_ns
+        self._removing = asyncio.Lock()
+        """Not two at once of one user: when its account is gone, it takes long to find that its stream is, too."""
 
     async def serve(self, bus: Bus) -> None:
         """Begin to answer."""
@@ -81,10 +85,11 @@ class UserCommands:
         if stored is None:
             raise conflict(f"there is a user {user.name} already: remove it first (`seaway user rm {user.name}`)")
         if user.name not in {one.name for one in await self._users.all()}:
-            await self._users.remove(user.name)
+            await self._users.forget(user)
             raise _taken()
         self._changed()
-        self._tell(catalogue.USER_CREATE, stored, str(stored.created_ns), command.id, command.actor)
+        reach(Failpoint.USER_STORED)
+        self._tell(catalogue.USER_CREATE, stored, str(stored.created_ns), _by(command))
         return stored
 
     async def rotate(self, request: RotateUser, command: Command) -> BusUser:
@@ -101,36 +106,44 @@ class UserCommands:
         if user is None:
             raise not_found(f"no such user: {request.name}")
         self._changed()
-        self._tell(catalogue.USER_ROTATE, user, user.public_key, command.id, command.actor)
+        reach(Failpoint.USER_KEY_CHANGED)
+        self._tell(catalogue.USER_ROTATE, user, user.public_key, _by(command))
         return user
 
     async def remove(self, request: UserRef, command: Command) -> BusUser:
         """Remove a user, its stream and consumers. Raises SeawayError: BAD_REQUEST, NOT_FOUND."""
         _check_name(request.name)
-        return await self._remove(request.name, None, command.id, command.actor)
+        return await self._remove(request.name, _by(command))
 
-    async def expire(self, name: str) -> None:
-        """Remove a user whose time is over; another copy may have done so. Raises SeawayError."""
+    async def end(self, name: str) -> None:
+        """Remove a user whose time is over, or finish a removal that broke off. Raises SeawayError."""
         try:
-            await self._remove(name, self._now_ns(), "", "")
+            await self._remove(name, Change(reason="expired"), self._now_ns())
         except SeawayError as error:
             if error.status != 404:
                 raise
 
-    async def _remove(self, name: str, expired_ns: int | None, cause: str, actor: str) -> BusUser:
-        try:
-            user = await self._users.remove(name, expired_ns)
-        except (TransportError, ValueError) as error:
-            raise _unreachable(error) from error
-        if user is None:
+    async def _remove(self, name: str, removal: Change, expired_ns: int | None = None) -> BusUser:
+        """The record goes last: by it, another copy of metadata finishes what this one can't."""
+        async with self._removing:
+            try:
+                return await self._removed(name, removal, expired_ns)
+            except (TransportError, ValueError) as error:
+                raise _unreachable(error) from error
+
+    async def _removed(self, name: str, removal: Change, expired_ns: int | None) -> BusUser:
+        user = await self._users.mark(name, removal, expired_ns)
+        if user is None or user.removal is None:
             raise not_found(f"no such user: {name}")
+        reach(Failpoint.USER_MARKED)
         try:  # while its account is there; a later user of that name gets rid of it otherwise
             await self._streams.remove(name)
         except TransportError as error:
             log.warning("the stream of the user %s could not be removed: %s", name, error)
+        reach(Failpoint.USER_STREAM_REMOVED)
+        self._tell(catalogue.USER_REMOVE, user, str(user.created_ns), user.removal)
+        await self._users.forget(user)
         self._changed()
-        reason = "expired" if expired_ns is not None else ""
-        self._tell(catalogue.USER_REMOVE, user, str(user.created_ns), cause, actor, reason)
         return user
 
     async def list_users(self, request: Empty, command: Command) -> UserList:
@@ -139,6 +152,7 @@ class UserCommands:
             users = await self._users.all()
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
+        users = [user for user in users if user.removal is None]
         states = await asyncio.gather(*(self._streams.state(user.name) for user in users))
         return UserList(users=tuple(UserInfo(user=u, stream=s) for u, s in zip(users, states, strict=True)))
 
@@ -157,9 +171,7 @@ class UserCommands:
         if key in of_users | {one.public_key for one in await self._identities.all()}:
             raise _taken()
 
-    def _tell(
-        self, channel: EventChannel[UserEvent], user: BusUser, which: str, cause: str, actor: str, reason: str = ""
-    ) -> None:
+    def _tell(self, channel: EventChannel[UserEvent], user: BusUser, which: str, why: Change) -> None:
         """`which` tells this change from others of the same kind, whichever copy publishes it."""
         envelope = Envelope(
             id=f"user-{user.name}-{channel.action}-{which}",
@@ -168,10 +180,10 @@ class UserCommands:
             action=channel.action,
             subject_id=user.name,
             time_ns=self._now_ns(),
-            cause=cause,
-            actor=actor,
+            cause=why.cause,
+            actor=why.actor,
         )
-        self._outbox.tell(channel, envelope, UserEvent(user=user.name, reason=reason, attributes=_attributes(user)))
+        self._outbox.tell(channel, envelope, UserEvent(user=user.name, reason=why.reason, attributes=_attributes(user)))
 
 
 def _attributes(user: BusUser) -> dict[str, str]:
@@ -212,3 +224,7 @@ def _taken() -> SeawayError:
 
 def _unreachable(error: Exception) -> SeawayError:
     return unavailable(f"the records of users can't be reached just now: {error}; try again")
+
+
+def _by(command: Command) -> Change:
+    return Change(cause=command.id, actor=command.actor)

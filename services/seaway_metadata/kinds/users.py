@@ -3,10 +3,11 @@
 They are few and rarely read, so no copy caches them.
 """
 
+import contextlib
 from collections.abc import Callable
 
 from seaway_bus.transport import Bucket, WrongRevision
-from seaway_contracts.users import BusUser
+from seaway_contracts.users import BusUser, Change
 from seaway_metadata.store.stored import decode, encode
 
 
@@ -49,15 +50,26 @@ class Users:
             return user
         return None
 
-    async def remove(self, name: str, expired_ns: int | None = None) -> BusUser | None:
-        """Remove a user; return it as it was, or None where there is none (or, given a time, none that has expired)."""
+    async def mark(self, name: str, removal: Change, expired_ns: int | None = None) -> BusUser | None:
+        """The user, marked as going, whoever marked it first. None where there is none (or, given a time, none that
+        has expired by then)."""
         while (found := await self._bucket.get(name)) is not None:
             user = decode(BusUser, found.value)
+            if user.removal is not None:
+                return user
             if expired_ns is not None and not 0 < user.expires_ns <= expired_ns:
                 return None
+            marked = user.model_copy(update={"removal": removal})
             try:
-                await self._bucket.delete(name, found.revision)
+                await self._bucket.update(name, encode(marked), found.revision)
             except WrongRevision:
                 continue
-            return user
+            return marked
         return None
+
+    async def forget(self, user: BusUser) -> None:
+        """Remove the record of this user, if it is there; a later one of its name stays."""
+        found = await self._bucket.get(user.name)
+        if found is not None and decode(BusUser, found.value).created_ns == user.created_ns:
+            with contextlib.suppress(WrongRevision):  # another copy removes it
+                await self._bucket.delete(user.name, found.revision)

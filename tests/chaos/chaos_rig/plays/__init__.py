@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from chaos_rig.plays import executing, imaging, joining, making, networking, running, volumes
+from chaos_rig.plays import executing, imaging, joining, making, networking, running, users, volumes
 from chaos_rig.scene import Scene
 from seaway_kit.failpoints import Failpoint
 
@@ -36,6 +36,7 @@ _SCENES: dict[str, Play] = {
     "join": joining.join,
     "admit": joining.join,
     "revoke": joining.leave,
+    "user": users.create,
     "store": running.hand_over,
     "outbox": running.hand_over,
     "exec": executing.execute,
@@ -72,6 +73,9 @@ _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.ENDPOINT_PLUGGED: networking.connect,
     Failpoint.DISCONNECT_BEGUN: networking.disconnect,
     Failpoint.ENDPOINT_UNPLUGGED: networking.disconnect,
+    Failpoint.USER_KEY_CHANGED: users.rotate,
+    Failpoint.USER_MARKED: users.remove,
+    Failpoint.USER_STREAM_REMOVED: users.remove,
     Failpoint.ENDPOINTS_RECORDED: networking.connect,
 }
 
