@@ -20,5 +20,6 @@ def examine(layout: Layout) -> Iterator[Finding]:
     if is_suite:
         yield from doctor_suite.examine(layout)
     if not is_node and not is_suite:
+        yield doctor_suite.metrics_ports()
         text = f"{layout.root} has neither a suite nor a node that joined"
         yield note("suite", text, "`seaway up` starts a suite, `seaway join` makes this machine a node of another one")

@@ -20,6 +20,7 @@ from seaway_contracts.catalogue import EVENT_STREAM, LIST_NODES
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.nodes import NodeRecord
 from seaway_contracts.version import VERSION
+from seaway_kit.metrics_ports import METRICS_PORT, fixed_ports
 from seaway_kit.tasks import Tasks
 
 _ANSWER_S: Final = 3.0
@@ -64,6 +65,17 @@ def _not_running(layout: Layout, message: str) -> Iterator[Finding]:
     if known is not None and known.nats_port and not nats_server.is_free(known.nats_port):
         text = f"another program listens on port {known.nats_port}, which is NATS's in this suite"
         yield fail("port", text, f"ss -ltnp 'sport = :{known.nats_port}' names it: stop it")
+    yield metrics_ports()
+
+
+def metrics_ports(base: int = METRICS_PORT) -> Finding:
+    """Whether a suite that is started finds the ports of its metrics free."""
+    ports = fixed_ports(base)
+    taken = [f"{port} ({service})" for service, port in ports.items() if not nats_server.is_free(port)]
+    if taken:
+        todo = "start with --metrics-port PORT, the first of others, or with 0 for any free ones"
+        return note("metrics", f"ports of metrics are taken: {', '.join(taken)}", todo)
+    return ok("metrics", f"the ports {min(ports.values())} to {max(ports.values())} are free")
 
 
 def services(status: dict[str, Any], layout: Layout) -> Iterator[Finding]:

@@ -1,11 +1,12 @@
 """`seaway doctor`: what it says of machines that lack something, from their files."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from seaway_cli import doctor, doctor_firewall, doctor_host
+from seaway_cli import doctor, doctor_firewall, doctor_host, doctor_suite
 from seaway_cli.doctor_finding import Finding, fail, finding_text, note, ok
 from seaway_cli.doctor_host import Host
 from seaway_cli.layout import Layout
@@ -137,6 +138,13 @@ def test_a_machine_without_a_suite_is_examined(tmp_path: Path, capsys: pytest.Ca
     code = main(["doctor", "--root", str(tmp_path / "root"), "--run", str(tmp_path / "run")])
     assert code == int(any(one.level == "fail" for one in found))
     assert f"note  suite: {tmp_path}/root has neither" in capsys.readouterr().out
+
+
+def test_ports_of_metrics() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = doctor_suite.metrics_ports(port - 1)
+        assert found.level == "note" and f"{port} (metadata)" in found.text and "--metrics-port" in found.todo
 
 
 @pytest.mark.parametrize(
