@@ -25,12 +25,12 @@ def test_a_suite_that_does_not_run(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         layout.marker.write_text(json.dumps({"token": "0a0b0c", "nats_port": port}))
-        suite, taken = doctor_suite.examine(layout)
+        suite, taken, _ = doctor_suite.examine(layout)
     assert (suite.level, suite.text) == ("fail", f"no suite runs in {tmp_path}/run")
     assert suite.todo.startswith("seaway up --root")
     assert (taken.what, taken.level) == ("port", "fail") and str(port) in taken.text
     layout.marker.write_text(json.dumps({"token": "0a0b0c", "nats_port": free_port()}))
-    assert [one.what for one in doctor_suite.examine(layout)] == ["suite"]
+    assert [one.what for one in doctor_suite.examine(layout)] == ["suite", "metrics"]
 
 
 def row(state: str, restarts: int) -> dict[str, Any]:
