@@ -34,8 +34,8 @@ QUIET = {
 """What may have no data in a healthy suite, by metric or alert, and why."""
 
 _OF_14282 = 'instance=~"$host",name=~"$container",name=~".+"'
-CADVISOR = {  # grafana.com/grafana/dashboards/193 (Docker monitoring) and 14282 (Cadvisor exporter)
-    193: (
+OTHERS = {  # grafana.com/grafana/dashboards/193 (Docker monitoring) and 14282 (Cadvisor exporter); parts of more
+    "193": (
         'count(container_last_seen{image!=""})',
         'sum(container_memory_usage_bytes{image!=""})/1024/1024',
         'sum(rate(container_cpu_user_seconds_total{image!=""}[5m]) * 100)',
@@ -44,7 +44,7 @@ CADVISOR = {  # grafana.com/grafana/dashboards/193 (Docker monitoring) and 14282
         'irate(container_network_receive_bytes_total{image!=""}[5m])',
         'irate(container_network_transmit_bytes_total{image!=""}[5m])',
     ),
-    14282: (
+    "14282": (
         f"sum(rate(container_cpu_usage_seconds_total{{{_OF_14282}}}[5m])) by (name) *100",
         f"sum(container_memory_rss{{{_OF_14282}}}) by (name)",
         f"sum(container_memory_cache{{{_OF_14282}}}) by (name)",
@@ -53,7 +53,20 @@ CADVISOR = {  # grafana.com/grafana/dashboards/193 (Docker monitoring) and 14282
         f"(time() - container_start_time_seconds{{{_OF_14282}}})/86400",
         '{__name__=~"container.*",instance=~"$host"}',
     ),
+    "179, 893 and others": (
+        'count(rate(container_last_seen{name=~".+"}[5m]))',
+        'sum(container_memory_swap{name=~".+"}) by (name)',
+        'sum(container_memory_working_set_bytes{id="/"}) / sum(machine_memory_bytes) * 100',
+        'sum(rate(container_cpu_usage_seconds_total{id="/"}[5m])) / sum(machine_cpu_cores) * 100',
+        'label_replace(cadvisor_version_info, "host", "$1", "instance", "(.*)")',
+    ),
+    "dockerd's": (
+        'engine_daemon_container_states_containers{state="running"}',
+        "rate(engine_daemon_container_actions_seconds_sum[5m])",
+        "engine_daemon_engine_info",
+    ),
 }
+"""What well-known dashboards for cAdvisor and dockerd ask for."""
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +138,7 @@ def test_rules(prometheus: Prometheus, docker_cli: DockerCli) -> None:
     assert not without_data(prometheus, docker_cli, queries)
 
 
-@pytest.mark.parametrize("number", CADVISOR)
-def test_dashboards_for_cadvisor(prometheus: Prometheus, docker_cli: DockerCli, busy: str, number: int) -> None:
-    texts = [text.replace("$host", ".*").replace("$container", busy) for text in CADVISOR[number]]
+@pytest.mark.parametrize("dashboard", OTHERS)
+def test_dashboards_of_others(prometheus: Prometheus, docker_cli: DockerCli, busy: str, dashboard: str) -> None:
+    texts = [text.replace("$host", ".*").replace("$container", busy) for text in OTHERS[dashboard]]
     assert not without_data(prometheus, docker_cli, [Query(text, text) for text in texts])

@@ -81,34 +81,6 @@ def test_prometheus_sees_services_and_containers(prometheus: Prometheus, cli: Do
     eventually(lambda: prometheus.ask(held_back), "time in which it was held back", 20)
 
 
-DASHBOARDS = (
-    'count(container_last_seen{image!=""})',
-    'sum(container_memory_usage_bytes{image!=""})/1024/1024',
-    'sum(rate(container_cpu_user_seconds_total{image!=""}[5m]) * 100)',
-    'irate(container_network_receive_bytes_total{image!=""}[5m])',
-    'irate(container_network_transmit_bytes_total{image!=""}[5m])',
-    'count(rate(container_last_seen{name=~".+"}[5m]))',
-    'sum(rate(container_cpu_usage_seconds_total{name=~".+"}[5m])) by (name) * 100',
-    'sum(container_memory_rss{name=~".+"}) by (name)',
-    'sum(container_memory_cache{name=~".+"}) by (name)',
-    'sum(container_memory_swap{name=~".+"}) by (name)',
-    '(time() - container_start_time_seconds{name=~".+"})/86400',
-    'sum(container_memory_working_set_bytes{id="/"}) / sum(machine_memory_bytes) * 100',
-    'sum(rate(container_cpu_usage_seconds_total{id="/"}[5m])) / sum(machine_cpu_cores) * 100',
-    'label_replace(cadvisor_version_info, "host", "$1", "instance", "(.*)")',
-    'engine_daemon_container_states_containers{state="running"}',
-    "rate(engine_daemon_container_actions_seconds_sum[5m])",
-    "engine_daemon_engine_info",
-)
-"""What dashboards for cAdvisor (Grafana's 193, 179, 893 and 14282 among them) and for dockerd ask for."""
-
-
-def test_queries_of_well_known_dashboards_have_data(prometheus: Prometheus, cli: DockerCli, name: str) -> None:
-    cli("run", "-d", "--name", name, "busybox", "sleep", "60")
-    for query in DASHBOARDS:
-        eventually(lambda query=query: prometheus.ask(query), query, 30)
-
-
 def written(engine: Seaway, container: str) -> int:
     """Bytes that a container has written to disks, by the kernel's own files."""
     groups = map(Path, host_layout().directories(f"/{engine.cgroup_parent}/{container}"))
