@@ -173,8 +173,7 @@ def test_a_policy_of_another_program_is_warned_of(
         with world.outside():
             fetch(HOST, host_port)
         eventually(lambda: not warned(), "no warning", 30)
-        log = (engine.run / "log" / "agent.log").read_text()
-        assert log.count(text.removeprefix("WARNING: ")) == 1
+        assert "\n".join(engine.messages("agent")).count(text.removeprefix("WARNING: ")) == 1
     finally:
         _nft(world, "delete table ip filter")
 

@@ -106,7 +106,7 @@ def test_a_second_agent_takes_the_next_port_and_says_so(
     second = Second(suite, place, *words)
     second.start()
     try:
-        found = re.search(rf"WARN  agent: port {first} is taken; metrics are at port (\d+)", second.log)
+        found = re.search(rf"port {first} is taken; metrics are at port (\d+)", second.log)
         assert found and first < int(found[1]) < first + 100, second.log
         assert f"agent is ready; metrics at http://127.0.0.1:{found[1]}/metrics" in second.log
         with scraping(tmp_path, cluster(base, token)) as prometheus:

@@ -1,6 +1,5 @@
 """version, info, ping; headers and versions of the API."""
 
-import json
 import platform
 
 import docker
@@ -49,8 +48,7 @@ def test_a_port_without_tls_is_warned_of(engine: Seaway, cli: DockerCli) -> None
     said = f"[DEPRECATION NOTICE]: API is accessible on http://{engine.tcp} without encryption."
     assert said in shown.out + shown.err
     assert "equivalent to root access on the host" in shown.out + shown.err
-    log = [json.loads(line) for line in (engine.run / "log" / "api.log").read_text().splitlines()]
-    (warning,) = (line["message"] for line in log if line["level"] == "warning" and said in line["message"])
+    (warning,) = (text for text in engine.messages("api", "warning") if said in text)
     assert f"{said} Access to the remote API is equivalent to root access" in warning
 
 

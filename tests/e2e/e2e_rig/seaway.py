@@ -118,6 +118,11 @@ class Seaway(Engine):
     def cgroup_parent(self) -> str:
         return f"seaway/{self.token}"
 
+    def messages(self, service: str, level: str = "") -> list[str]:
+        """What a service has logged, of one level or all."""
+        lines = map(json.loads, (self.run / "log" / f"{service}.log").read_text().splitlines())
+        return [line["message"] for line in lines if level in ("", line["level"])]
+
     def logs(self) -> list[Path]:
         return [
             path
