@@ -31,6 +31,7 @@ def work(engine: Engine, config: Path) -> None:
     cli("version")
     cli("rm", "--force", container)
     cli("network", "rm", "measured")
+    cli("history", "measured:1")
     cli("rmi", "measured:1")
 
 

@@ -1,5 +1,6 @@
 """Each example of docs/events.md runs as it stands there."""
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from typing import Final
 import pytest
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.seaway import Seaway, seaway
+from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.seaway_only]
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
@@ -41,6 +43,12 @@ def key(engine: Seaway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     out = tmp_path_factory.mktemp("keys")
     made = seaway("user", "add", "page", "--keep", "16m", "--out", str(out), "--run", str(engine.run))
     assert made.returncode == 0, made.stderr
+
+    def has_all() -> bool:
+        (user,) = json.loads(seaway("user", "ls", "--json", "--run", str(engine.run)).stdout)
+        return user["stream"]["messages"] > 0 and user["stream"]["pending"] == 0
+
+    eventually(has_all, "all events in its stream")
     yield out / "page.nk"
     assert seaway("user", "rm", "page", "--run", str(engine.run)).returncode == 0
 

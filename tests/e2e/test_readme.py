@@ -30,6 +30,7 @@ class Reader:
         words.append(f"{hidden}; {binds}; echo {_HOSTNAME} >/proc/sys/kernel/hostname; exec bash --noprofile --norc")
         with self._screen.open("wb") as screen:
             plain = {k: v for k, v in os.environ.items() if not k.startswith(("SEAWAY_", "DOCKER_"))}
+            plain["SEAWAY_LOG_FORMAT"] = "text"  # as on the reader's terminal
             self._shell = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=screen, stderr=screen, cwd=_TOP, env=plain, text=True
             )

@@ -53,6 +53,7 @@ AS_DOCKERD: Final = {
     ("GET", "/info"): (HOST_INFO_SECONDS, "system_info"),
     ("GET", "/version"): (HOST_INFO_SECONDS, "system_version"),
     ("DELETE", "/images/{name}"): (IMAGE_SECONDS, "delete"),
+    ("GET", "/images/{name}/history"): (IMAGE_SECONDS, "history"),
     ("POST", "/images/create"): (IMAGE_SECONDS, "pull"),
 }
 """Routes → how dockerd times the work for them in its metrics. Imports count as pulls."""
