@@ -233,19 +233,23 @@ async def event_rows(clients: dict[str, Client], directory: Path, rounds: int, c
 
 async def subscriber_rows(engines: dict[str, Engine], clients: dict[str, Client], directory: Path) -> list[Row]:
     """Events at plain nats-py programs: absolute, as nobody else has such."""
-    suite, out = engines["seaway"], directory / "heard"
+    suite, client, stamp = engines["seaway"], clients["seaway"], exit_stamp(directory)
     assert isinstance(suite, Seaway)
-    out.mkdir()
-    heard = sorted(await subscribers.exits_ms(suite, clients["seaway"], exit_stamp(directory), out))
+    rows = []
+    for churn, about in ((False, "16 ends/s"), (True, "16 lives/s")):
+        out = directory / f"heard-{churn}"
+        heard = sorted(await subscribers.exits_ms(suite, client, stamp, out, churn=churn))
+        p99, lost = heard[len(heard) * 99 // 100], subscribers.ENDS - len(heard)
+        rows += [
+            Row(f"exit to a callback, {about}, p50", measure.median(heard), "ms", HEARD_P50_MS, {"seaway": heard}),
+            Row(f"exit to a callback, {about}, p99", p99, "ms", HEARD_P99_MS, {"seaway": heard}),
+            Row(f"exits not heard, {about}", lost, "", 0, {"seaway": [lost]}),
+        ]
     missing = await subscribers.missing(suite, out)
     replayed = await subscribers.replay_s(suite, out)
     many = f"{subscribers.SUBSCRIBERS} subscribers at {subscribers.EVENTS_A_SECOND} events/s"
     return [
-        Row("exit to a callback at 16 ends/s, p50", measure.median(heard), "ms", HEARD_P50_MS, {"seaway": heard}),
-        Row(
-            "exit to a callback at 16 ends/s, p99", heard[len(heard) * 99 // 100], "ms", HEARD_P99_MS, {"seaway": heard}
-        ),
-        Row("exits that were not heard", subscribers.ENDS - len(heard), "", 0, {"seaway": [len(heard)]}),
+        *rows,
         Row(f"{many}: not got", missing, "", 0, {"seaway": [missing]}),
         Row(f"{subscribers.REPLAYED} events replayed", replayed, "s", REPLAY_TARGET_S, {"seaway": [replayed]}),
     ]

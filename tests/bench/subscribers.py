@@ -12,37 +12,63 @@ from client import Client
 from e2e_rig.seaway import Seaway, seaway
 from measure import IMAGE
 
-ENDS_A_SECOND, ENDS = 16, 480
+ENDS_A_SECOND, ENDS = 16, 320
 SUBSCRIBERS, EVENTS_A_SECOND, EVENTS = 20, 500, 10_000
 REPLAYED = 100_000
 _READER = Path(__file__).with_name("reader.py")
-_LIFE_MS = 300
+_LIFE_S, _START_S = 0.3, 0.1
 _AT_ONCE = 500
 _MOST_CONNECTIONS = 10  # a user may have 16
 _S = 60.0
 
 
-async def exits_ms(suite: Seaway, client: Client, stamp: Path, out: Path) -> list[float]:
-    """Milliseconds from a process' last instruction to a subscriber's callback, while 16 containers live a second."""
+async def exits_ms(suite: Seaway, client: Client, stamp: Path, out: Path, *, churn: bool) -> list[float]:
+    """Milliseconds from a process' last instruction to a subscriber's callback, while 16 containers end a second.
+
+    With `churn` as many are created, started and removed meanwhile; without it, all were started before.
+    """
+    out.mkdir()
+    living = _churn if churn else _ends_alone
     async with _user(suite, out, "live") as key, _reading(suite, key, "live", out / "heard"):
-        began = time.monotonic()
-        async with asyncio.TaskGroup() as group:
-            for number in range(ENDS):
-                await asyncio.sleep(began + number / ENDS_A_SECOND - time.monotonic())
-                group.create_task(_life(client, stamp, out, number))
-        ends = {path.name: int(path.read_text()) for path in out.glob("at-*")}
+        containers = await living(client, stamp, out)
         heard = [line.split() for line in (out / "heard").read_text().splitlines()]
-    containers = {(out / f"id-{name.partition('-')[2]}").read_text(): at for name, at in ends.items()}
-    return [(int(at) - containers[container]) / 1e6 for container, at in heard if container in containers]
+    ends = {container: int((out / str(number)).read_text()) for number, container in enumerate(containers)}
+    return [(int(at) - ends[container]) / 1e6 for container, at in heard if container in ends]
 
 
-async def _life(client: Client, stamp: Path, out: Path, number: int) -> None:
-    binds = (f"{stamp}:/stamp:ro", f"{out}:/out")
-    container = await client.create(IMAGE, ["/stamp", f"/out/at-{number}", str(_LIFE_MS)], "none", binds)
-    (out / f"id-{number}").write_text(container)
+async def _churn(client: Client, stamp: Path, out: Path) -> list[str]:
+    first = time.monotonic() + _LIFE_S
+
+    async def live(number: int) -> str:
+        end = first + number / ENDS_A_SECOND
+        await asyncio.sleep(end - _LIFE_S - time.monotonic())
+        container = await _started(client, stamp, out / str(number), end)
+        await client.wait(container)
+        await client.remove(container)
+        return container
+
+    return list(await asyncio.gather(*map(live, range(ENDS))))
+
+
+async def _ends_alone(client: Client, stamp: Path, out: Path) -> list[str]:
+    first = time.monotonic() + ENDS * _START_S
+    ends = [first + number / ENDS_A_SECOND for number in range(ENDS)]
+    containers = [await _started(client, stamp, out / str(number), end) for number, end in enumerate(ends)]
+    assert time.monotonic() < first, "starts took longer than was thought"
+    for container in containers:
+        await client.wait(container)
+    for container in containers:
+        await client.remove(container)
+    return containers
+
+
+async def _started(client: Client, stamp: Path, ended: Path, end: float) -> str:
+    """A container that ends at about that time, and writes down when."""
+    binds = (f"{stamp}:/stamp:ro", f"{ended.parent}:/out")
+    left_ms = str(int((end - time.monotonic()) * 1000))
+    container = await client.create(IMAGE, ["/stamp", f"/out/{ended.name}", left_ms], "none", binds)
     await client.start(container)
-    await client.wait(container)
-    await client.remove(container)
+    return container
 
 
 async def missing(suite: Seaway, out: Path) -> int:
