@@ -40,6 +40,18 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback if address is not None else host.lower().rstrip(".") == "localhost"
 
 
+def host_name(text: str) -> str:
+    """The host of an HTTP Host header, without port and brackets."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0]
+
+
+def can_be_rebound(host: str) -> bool:
+    """Whether the host of a request is a name whose owner may have it point to this machine (DNS rebinding)."""
+    return host not in ("localhost", "") and ip_of(host) is None
+
+
 def check_host(host: str, *, verified: bool, needs: str) -> None:
     """Raise ValueError for an endpoint that can't be, or that would be open to anybody who can reach it.
 

@@ -5,7 +5,6 @@ Modules declare their own counters, gauges and histograms against prometheus_cli
 
 import asyncio
 import contextlib
-import errno
 import gzip
 import hmac
 import logging
@@ -18,9 +17,10 @@ from prometheus_client import REGISTRY, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from seaway_kit.addresses import join_address
+from seaway_kit.addresses import is_loopback, join_address
 from seaway_kit.health import Health
 from seaway_kit.metrics_ports import split_ports
+from seaway_kit.metrics_server import listening, refuse_foreign_names
 from seaway_kit.series_cap import CappedSeries
 
 log = logging.getLogger(__name__)
@@ -138,33 +138,11 @@ async def serve(address: str, metrics: Metrics, health: Health, token: str = "")
     With a range of ports it takes the first one that is free. With a `token`, /metrics is for those who send it as a
     bearer token (RFC 6750). Raises OSError if the address can't be had.
     """
-    runner = web.AppRunner(
-        _application(metrics, health, token), access_log=None, handle_signals=False, shutdown_timeout=1.0
-    )
-    await runner.setup()
-    try:
-        await _listen(runner, address)
-        bound = runner.addresses[0]
+    app = _application(metrics, health, token)
+    if not token and is_loopback(split_ports(address)[0]):
+        app.middlewares.append(refuse_foreign_names)
+    async with listening(app, address) as bound:
         yield f"http://{join_address(_reachable(bound[0]), bound[1])}"
-    finally:
-        await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, address: str) -> None:
-    host, ports = split_ports(address)
-    for port in ports:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            await site.stop()
-            if error.errno != errno.EADDRINUSE:
-                raise
-            continue
-        if port > ports.start:
-            log.warning("port %d is taken; metrics are at port %d", ports.start, port)
-        return
-    raise OSError(f"{address} for its metrics is taken: give another address by --metrics, 127.0.0.1:0 for any port")
 
 
 def _reachable(host: str) -> str:

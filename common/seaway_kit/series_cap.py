@@ -58,10 +58,10 @@ def shortened_text(text: str, limit: int) -> tuple[str, int]:
     if series <= limit:
         return text, 0
     kept, room = [], limit
-    for line in text.splitlines(keepends=True):
+    for line in text.removesuffix("\n").split("\n"):  # not splitlines: a label may have U+2028
         if not line.startswith("#"):
             room -= 1
             if room < 0:
                 continue
         kept.append(line)
-    return "".join(kept), series - limit
+    return "".join(f"{line}\n" for line in kept), series - limit

@@ -6,7 +6,7 @@ from deploy.grafana.model import Dashboard, Panel, Variable
 from deploy.grafana.nodes import NODE_CHOICE
 from deploy.grafana.queries import rate, selector, total
 
-_CHOSEN: Final = 'node=~"$node",name=~"$name"'
+_CHOSEN: Final = 'node=~"$node",name=~"$name",name!=""'
 _CONTAINER_CHOICE: Final = Variable("name", 'label_values(container_last_seen{node=~"$node"}, name)')
 
 

@@ -7,6 +7,8 @@ from deploy.grafana.queries import quantile, rate, top, total
 
 NODE_CHOICE: Final = Variable("node", "label_values(machine_cpu_cores, node)")
 _OF_NODE: Final = 'node=~"$node"'
+_CONTAINERS: Final = f'{_OF_NODE},name!=""'
+"""Without the host's own samples."""
 _OF_AGENT: Final = 'service="agent",node=~"$node"'
 _LAUNCH: Final = "seaway_agent_launch_seconds"
 _ACTIONS: Final = "engine_daemon_container_actions_seconds"
@@ -108,21 +110,23 @@ NODE: Final = Dashboard(
             stat("CPUs", "none", total("machine_cpu_cores", _OF_NODE)),
             stat("Memory", "bytes", total("machine_memory_bytes", _OF_NODE)),
             stat("Running containers", "none", total("seaway_agent_containers", f'state="running",{_OF_NODE}')),
-            stat("Agents without the bus", "none", f"count(seaway_bus_connected{{{_OF_AGENT}}} == 0) or vector(0)", 1),
+            stat("Agents that aren't heard", "none", f"count(up{{{_OF_AGENT}}} == 0) or vector(0)", 1),
             stat("Events in the outbox", "none", total("seaway_bus_outbox_events", _OF_AGENT)),
             stat("Containers left out", "none", total("seaway_agent_metrics_dropped_total", _OF_NODE), bad=1),
         ),
         "Containers (the ten highest)": (
-            Panel("CPU", "none", {"{{name}}": top(rate("container_cpu_usage_seconds_total", _OF_NODE, "name"))}),
+            Panel("CPU", "none", {"{{name}}": top(rate("container_cpu_usage_seconds_total", _CONTAINERS, "name"))}),
             Panel(
                 "Memory (working set)",
                 "bytes",
-                {"{{name}}": top(total("container_memory_working_set_bytes", _OF_NODE, "name"))},
+                {"{{name}}": top(total("container_memory_working_set_bytes", _CONTAINERS, "name"))},
             ),
             Panel(
-                "Received", "Bps", {"{{name}}": top(rate("container_network_receive_bytes_total", _OF_NODE, "name"))}
+                "Received", "Bps", {"{{name}}": top(rate("container_network_receive_bytes_total", _CONTAINERS, "name"))}
             ),
-            Panel("Sent", "Bps", {"{{name}}": top(rate("container_network_transmit_bytes_total", _OF_NODE, "name"))}),
+            Panel(
+                "Sent", "Bps", {"{{name}}": top(rate("container_network_transmit_bytes_total", _CONTAINERS, "name"))}
+            ),
         ),
         "All containers": (
             Panel("By state", "none", {"{{state}}": total("seaway_agent_containers", _OF_NODE, "state")}, stacked=True),

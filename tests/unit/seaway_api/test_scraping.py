@@ -91,8 +91,8 @@ async def test_all_processes_are_targets_at_the_address_that_was_asked(rig: Rig)
         "service": "agent",
         "node": "n1",
     }
-    status, text = await rig.get("/sd", Host="seaway.example:80")
-    assert (status, {target["targets"][0] for target in json.loads(text)}) == (200, {"seaway.example:80"})
+    status, text = await rig.get("/sd", Host="192.0.2.1:80")
+    assert (status, {target["targets"][0] for target in json.loads(text)}) == (200, {"192.0.2.1:80"})
 
 
 async def test_a_copy_that_died_stays_a_target(rig: Rig) -> None:

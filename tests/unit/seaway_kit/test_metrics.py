@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gzip
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from seaway_kit import metrics
+from seaway_kit import metrics, metrics_server
 from seaway_kit.health import Health
 from seaway_kit.metrics import Metrics
 from seaway_testing.waiting import GUARD_S
@@ -167,3 +168,35 @@ def test_added_texts_follow_the_registry_until_the_end() -> None:
     assert shown.endswith("\n# HELP b Bs.\n# TYPE b gauge\nb 1\n") and "\nmade 1.0\n" in shown
     own.close()
     assert "# HELP b" not in own.text().decode()
+
+
+async def test_idle_clients_are_bounded_and_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server, "LIFE_S", 0.3)
+    own = Metrics(CollectorRegistry())
+    async with metrics.serve("127.0.0.1:0", own, Health()) as url:
+        port = int(url.rpartition(":")[2])
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(metrics_server.MOST_CONNECTIONS)]
+        beyond, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await asyncio.wait_for(beyond.read(), GUARD_S) == b""
+        writer.close()
+        for reader, writer in idle:
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(reader.read(), GUARD_S) == b""
+            writer.close()
+        async with aiohttp.ClientSession() as client, client.get(f"{url}/metrics") as reply:
+            assert reply.status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "status"), [("evil.example", "", 403), ("evil.example", "t", 200), ("localhost:1", "", 200)]
+)
+async def test_names_that_others_own_are_refused(host: str, token: str, status: int) -> None:
+    """A page in a browser may have its own name point here."""
+    headers = {"Host": host, "Authorization": "Bearer t"}
+    own = Metrics(CollectorRegistry())
+    async with (
+        metrics.serve("127.0.0.1:0", own, Health(), token) as url,
+        aiohttp.ClientSession() as client,
+        client.get(f"{url}/metrics", headers=headers) as reply,
+    ):
+        assert reply.status == status
