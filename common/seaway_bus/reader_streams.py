@@ -1,7 +1,7 @@
 """The streams of users: in each user's account one that follows the suite's, made and kept by metadata.
 
 A stream with a source, and not a mirror: clients find a stream by the subjects that it has, and a mirror has none. Its
-own subject is one on which nobody publishes, so that all that it stores comes from the source, in the source's order.
+own subject is one on which nobody can publish, so that all that it stores comes from the source, in the source's order.
 """
 
 import json
@@ -14,8 +14,12 @@ from seaway_contracts.catalogue import EVENT_STREAM, USER_API, USER_SOURCE, USER
 from seaway_contracts.channels import ROOT
 from seaway_contracts.users import BusUser, StreamState, account_of_user
 
-SUBJECT: Final = f"{ROOT}.event.*.*.*.~"
-"""It overlaps what clients look a stream up by (`seaway.v1.event.*.container.die.*`); no id has a tilde."""
+SUBJECT: Final = f"{ROOT}.event.*.*.*.{'~' * 4096}"
+"""It overlaps what clients look a stream up by (`seaway.v1.event.*.container.die.*`).
+
+It is too long to be a reply subject: NATS takes no line of a client above 4096 bytes (max_control_line). JetStream
+answers to whatever reply subject a request has, so by a shorter one a user could fill its own stream.
+"""
 _OWNER: Final = "seaway-user"
 _UNWANTED: Final = ("republish", "mirror", "subject_transform")
 _ANSWER_S: Final = 2.0

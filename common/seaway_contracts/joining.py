@@ -11,6 +11,7 @@ from pydantic import Field
 from seaway_contracts.base import Payload
 from seaway_contracts.errors import bad_request
 from seaway_contracts.ids import check_node
+from seaway_contracts.node_settings import check_label
 
 PREFIX: Final = "SWTKN"
 MOST_USES: Final = 1000
@@ -20,9 +21,7 @@ _ID: Final = re.compile(r"[0-9a-f]{12}")
 _SECRET: Final = re.compile(r"[0-9a-f]{32}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _KEY: Final = re.compile(r"U[A-Z2-7]{55}")
-_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?")
 _MOST_LABELS: Final = 64
-_MOST_VALUE: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -176,13 +175,7 @@ def check_labels(labels: dict[str, str]) -> None:
     if len(labels) > _MOST_LABELS:
         raise bad_request(f"{len(labels)} labels: a node may get {_MOST_LABELS} by its token")
     for key, value in labels.items():
-        if not _LABEL.fullmatch(key):
-            raise bad_request(
-                f"{key[:_MOST_VALUE]!r} is no label: use letters, digits and ._/- with a letter or digit at both ends, "
-                "128 at most"
-            )
-        if len(value) > _MOST_VALUE or not value.isprintable():
-            raise bad_request(f"the value of label {key} must be printable, and have {_MOST_VALUE} characters at most")
+        check_label(key, value)
 
 
 def check_admit(request: AdmitNode) -> None:

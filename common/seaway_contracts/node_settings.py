@@ -1,13 +1,18 @@
 """What operators set for a node and for the cluster, and how they change it."""
 
-from typing import Literal
+import re
+from typing import Final, Literal
 
 from pydantic import Field, FiniteFloat
 
 from seaway_contracts.base import Payload
+from seaway_contracts.errors import bad_request
+from seaway_contracts.masking import is_secret
 
 Availability = Literal["active", "pause", "drain"]
 Strategy = Literal["spread", "binpack", "random"]
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?")
+_MOST_VALUE: Final = 256
 
 
 class Reserved(Payload):
@@ -112,3 +117,25 @@ class NodeConfig(Payload):
 
     settings: NodeSettings
     to_nodes: ToNodes = Field(default_factory=ToNodes)
+
+
+# --- checks
+
+
+def check_label(key: str, value: str) -> None:
+    """Raise SeawayError (BAD_REQUEST) for a label that no node can have, whoever sets it."""
+    if not _LABEL.fullmatch(key):
+        raise bad_request(
+            f"{_short(key)!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, "
+            "a letter or digit at both ends"
+        )
+    if is_secret(key):
+        raise bad_request(
+            f"label {key!r} has the name of a secret, and events and lists show the labels of nodes: choose another one"
+        )
+    if len(value) > _MOST_VALUE or not value.isprintable():
+        raise bad_request(f"the value of label {key!r} must be printable and have {_MOST_VALUE} characters at most")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_VALUE else f"{text[:_MOST_VALUE]}…"

@@ -17,7 +17,7 @@ ACCOUNT_PREFIX: Final = "user:"
 DEFAULT_KEEP: Final = 1 << 30
 LEAST_KEEP: Final = 1 << 20
 MOST_KEEP: Final = 16 << 30
-"""Of all users together: NATS reserves what each account may store."""
+"""Of all users together: the NATS server reserves what their streams may store."""
 MOST_USERS: Final = 32
 MOST_FILTERS: Final = 64
 MOST_EXPIRES_S: Final = 10 * 365 * 86_400

@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from seaway_bus.outbox import BOUND
+from seaway_contracts.errors import SeawayError
+from seaway_contracts.node_settings import check_label
 from seaway_kit.addresses import ip_of
 from seaway_kit.settings import ServiceSettings
 
@@ -42,6 +44,16 @@ class AgentSettings(ServiceSettings):
     def _split_at_commas(cls, value: object) -> object:
         given = value if isinstance(value, list | tuple) else [value]
         return tuple(key.strip() for text in given for key in str(text).split(",") if key.strip())
+
+    @field_validator("label")
+    @classmethod
+    def _labels_of_a_node(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for key, _, text in (label.partition("=") for label in value):
+                check_label(key, text)
+        except SeawayError as error:
+            raise ValueError(error.message) from None
+        return value
 
     @field_validator("address")
     @classmethod

@@ -10,6 +10,10 @@ class CliError(Exception):
         self.exit_code = exit_code
 
 
+class Refused(CliError):
+    """The cluster refused it, and has changed nothing."""
+
+
 def describe(error: OSError) -> str:
     """The system's reason in one line, with the file that it is about."""
     reason = error.strerror or str(error) or type(error).__name__

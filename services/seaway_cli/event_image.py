@@ -19,6 +19,7 @@ from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.images import ListImages
 from seaway_contracts.lifecycle import CLUSTER, Envelope, PublicHealth, PublicStatus, volume_subject
+from seaway_contracts.masking import masked
 from seaway_contracts.networks import ListNetworks
 from seaway_contracts.records import GONE
 from seaway_contracts.volumes import ListVolumes
@@ -133,9 +134,12 @@ async def _images_and_containers(bus: Bus, image: Image) -> AsyncIterator[_Line]
         after, more = images.next, bool(images.next)
     async for record in all_containers(bus, basis=image.basis):
         image.add_container(record.id, record.status.seq)
-        spec = record.spec
-        attributes = {**spec.labels, "image": spec.image.ref, "name": spec.name}
-        yield "container", record.node, record.id, attributes, public_status(record)
+        yield "container", record.node, record.id, public_attributes(record), public_status(record)
+
+
+def public_attributes(record: ContainerRecord) -> dict[str, str]:
+    """Docker's attributes of a container as events have them, without the values of secret labels."""
+    return {**masked(record.spec.labels), "image": record.spec.image.ref, "name": record.spec.name}
 
 
 def public_status(record: ContainerRecord) -> dict[str, Any]:

@@ -30,9 +30,19 @@ _JOINING_LIMITS: Final = {"max_connections": 256, "max_subscriptions": 16, "max_
 """Every token that was ever made has the password of `join`, so its holders may only keep each other from joining."""
 
 
-_READER_LIMITS: Final = {"max_connections": 16, "max_payload": 64 << 10}
-_CLUSTERED: Final = 3
-"""Copies of streams that an account's limit allows for at an outside server."""
+_READER_LIMITS: Final = {"max_connections": 16, "max_subscriptions": 256, "max_payload": 64 << 10}
+"""NATS counts the subscriptions of each connection."""
+_READER_STORAGE: Final = {
+    "max_mem": 0,
+    "max_streams": 1,
+    "max_consumers": 16,
+    "max_ack_pending": 65_536,  # so many nats.go asks for, if it isn't told otherwise
+}
+"""What JetStream may hold of a reader. Consumers are counted on its only stream.
+
+There is no `max_file`: the server would reserve it for the account, and not give it back when the account is removed.
+The stream has a `max_bytes`, and its user can neither change it nor create another.
+"""
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,11 @@ def accounts_block(
     passwords: Mapping[str, str],
     keys: Mapping[str, str] = MappingProxyType({}),
     readers: Iterable[BusUser] = (),
-    copies: int = 1,
 ) -> str:
     """The block that says who may do what. The passwords are put in as they are: quoted, or `$VARIABLE`.
 
     `keys`: the public nkeys of nodes that joined, by node. Such a node has no password.
-    `readers`: users of the bus. `copies`: of each reader's stream, for which its account has room.
+    `readers`: users of the bus.
     """
     readers = tuple(readers)
     users: dict[str, list[str]] = {}
@@ -93,24 +102,13 @@ def accounts_block(
     limits: dict[str, list[str]] = {SUITE: ["jetstream: enabled"], JOINING: [_limits(_JOINING_LIMITS)]}
     for reader in readers:
         users[reader.account] = [_with_permissions({"nkey": json.dumps(reader.public_key)}, reader_permissions())]
-        limits[reader.account] = [f"jetstream: {json.dumps(_storage(reader, copies))}", _limits(_READER_LIMITS)]
+        limits[reader.account] = [f"jetstream: {json.dumps(_READER_STORAGE)}", _limits(_READER_LIMITS)]
     names = (*passwords, *map(agent_user, keys))
     blocks = [
         _account(name, account, users.get(name, ()), limits.get(name, ()))
         for name, account in accounts(names, readers).items()
     ]
     return "accounts {\n" + "\n".join(blocks) + "\n}\n"
-
-
-def _storage(reader: BusUser, copies: int) -> Json:
-    """What JetStream may hold of a reader. Consumers are counted on its only stream."""
-    return {
-        "max_file": reader.keep * copies,
-        "max_mem": 0,
-        "max_streams": 1,
-        "max_consumers": 16,
-        "max_ack_pending": 65_536,  # so many nats.go asks for, if it isn't told otherwise
-    }
 
 
 def _limits(limits: Mapping[str, int]) -> str:
@@ -160,7 +158,7 @@ def outside(nodes: Iterable[str]) -> str:
     _check_once("user", (reader.name for reader in readers))
     _check_once("key", (*keys.values(), *(reader.public_key for reader in readers)))
     _check_once("variable (nodes whose names differ only in case, - and _)", passwords.values())
-    return _EXAMPLE + accounts_block(passwords, keys, readers, _CLUSTERED)
+    return _EXAMPLE + accounts_block(passwords, keys, readers)
 
 
 def _check_once(what: str, texts: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from seaway_bus.ask_once import ask_once
 from seaway_cli import commands, suite
-from seaway_cli.errors import CliError, usage
+from seaway_cli.errors import CliError, Refused, usage
 from seaway_cli.layout import Layout
 from seaway_cli.nats_login import operator
 from seaway_cli.permissions import API, JOIN
@@ -57,12 +57,15 @@ class Cluster:
             raise CliError(f"the password of the NATS user {user} can't be read: {error}") from None
 
     def ask(self, channel: CallChannel[Q, R], request: Q) -> R:
-        """Ask as the API's user: that of the command line is also subscribers', who change nothing. Raises CliError."""
+        """Ask as the API's user: that of the command line is also subscribers', who change nothing.
+
+        Raises Refused, or CliError where it is not known whether it was done.
+        """
         user, password = (API, self.password(API)) if self.passwords else ("", "")
         try:
             return ask_once(channel, request, url=self.url, user=user, password=password, ca=self.ca, actor=operator())
         except SeawayError as error:
-            raise CliError(error.message) from None
+            raise (Refused if error.status < 500 else CliError)(error.message) from None
 
 
 def create(cluster: Cluster, ttl: str, uses: int, labels: Iterable[str]) -> tuple[TokenText, str]:

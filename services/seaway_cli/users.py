@@ -10,7 +10,7 @@ from typing import Final
 
 from seaway_bus import node_keys
 from seaway_cli import control, nats_server
-from seaway_cli.errors import CliError, usage
+from seaway_cli.errors import CliError, Refused, usage
 from seaway_cli.nats_login import Login
 from seaway_cli.tokens import Cluster, parse_ttl
 from seaway_cli.user_examples import Access
@@ -70,20 +70,21 @@ def add(cluster: Cluster, asked: NewUser, out: Path) -> Written:
     """Create a user, write its key, and wait until NATS lets it in. Raises CliError."""
     _check_name(asked.name)
     key = _key_file(out, asked.name)
-    if key.exists():
-        raise CliError(f"{key} is there already: remove it, or give another --out")
+    context = key.with_suffix(".nats.json")
+    for file in (key, context):
+        if file.exists():
+            raise CliError(f"{file} is there already: remove it, or give another --out")
     seed = node_keys.new_seed()
     request = asked.request(node_keys.public_key(seed))
     _check_users(cluster)
     with _written(key, seed):
-        user = cluster.ask(CREATE_USER, request)
         try:
+            user = cluster.ask(CREATE_USER, request)
             _wait_until_let_in(cluster, user, seed)
-        except CliError:
-            cluster.ask(REMOVE_USER, UserRef(name=user.name))
+        except BaseException:  # also Ctrl-C
+            _take_back(cluster, request)
             raise
     access = Access(cluster.url, key, user.subjects[0], cluster.ca)
-    context = key.with_suffix(".json")
     context.write_text(access.context(user.name))
     text = "\n\n".join((_created(user), *_to_do(cluster, user), access.text(user.name, context)))
     return Written(user, key, context, text)
@@ -95,10 +96,19 @@ def rotate(cluster: Cluster, name: str, out: Path) -> Written:
     _check_users(cluster)
     key, seed = _key_file(out, name), node_keys.new_seed()
     part = key.with_suffix(".new")
-    with _written(part, seed):
-        request = RotateUser(name=name, public_key=node_keys.public_key(seed))
-        user = cluster.ask(ROTATE_USER, request)
-        part.replace(key)
+    _write(part, seed)
+    try:
+        user = cluster.ask(ROTATE_USER, RotateUser(name=name, public_key=node_keys.public_key(seed)))
+    except Refused:
+        part.unlink()
+        raise
+    except (CliError, KeyboardInterrupt) as error:
+        said = f"{error}: " if isinstance(error, CliError) else ""
+        raise CliError(
+            f"{said}whether the key was replaced is not known. If it was, the new one is in {part}; "
+            f"repeat `seaway user rotate {name}`"
+        ) from error
+    part.replace(key)
     _wait_until_let_in(cluster, user, seed)
     said = f"The user {name} has another key, in {key}; the one before is refused."
     return Written(user, key, None, "\n\n".join((said, *_to_do(cluster, user))))
@@ -213,14 +223,26 @@ def _key_file(out: Path, name: str) -> Path:
 @contextlib.contextmanager
 def _written(file: Path, seed: str) -> Iterator[None]:
     """The file of a key, written before the key is known to the cluster, and removed if it does not become so."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    write_private(file, f"{seed}\n".encode())
+    _write(file, seed)
     try:
         yield
     except BaseException:
         file.unlink(missing_ok=True)
         raise
+
+
+def _write(file: Path, seed: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    write_private(file, f"{seed}\n".encode())
+
+
+def _take_back(cluster: Cluster, request: CreateUser) -> None:
+    """Remove the user if it was stored, as nobody will have its key. One of that name with another key stays."""
+    with contextlib.suppress(CliError):
+        stored = {info.user.public_key for info in cluster.ask(LIST_USERS, Empty()).users}
+        if request.public_key in stored:
+            cluster.ask(REMOVE_USER, UserRef(name=request.name))
 
 
 def _words(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ _AT_ONCE: Final = 256
 
 
 class CutOff(Exception):
-    """This reader has fallen too far behind."""
+    """This reader can get no more: it has fallen too far behind, or the stream was begun anew."""
 
 
 class Reader:

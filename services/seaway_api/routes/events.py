@@ -32,6 +32,8 @@ REMEMBERED: Final = 256
 _GATHER_S: Final = 0.05
 """A client with a cursor gets live events in readings of the stream, which are at least so far apart."""
 _LOOK_AGAIN_S: Final = 1.0
+_TOO_SHORT: Final = 3
+"""So many readings in a row that find the stream's end before the cursor: one may come of a server that lags."""
 
 
 async def events(call: Call) -> web.StreamResponse:
@@ -56,10 +58,15 @@ async def _by_time(call: Call, span: EventSpan, filters: Filters) -> web.StreamR
             await _write(response, filters, batch)
         return response
     except CutOff as error:
-        log.warning("a reader of events is cut off: %s", error)
-        raise ConnectionResetError(str(error)) from error  # without the last chunk: it is to see that this is no end
+        raise _cut(error) from error
     finally:
         call.api.hub.unread(reader)
+
+
+def _cut(error: CutOff) -> ConnectionResetError:
+    """The answer ends without its last chunk: the client is to see that this is no end."""
+    log.warning("a reader of events is cut off: %s", error)
+    return ConnectionResetError(str(error))
 
 
 async def _write(response: web.StreamResponse, filters: Filters, batch: Sequence[DockerEvent]) -> None:
@@ -159,34 +166,38 @@ async def _by_cursor(call: Call, span: EventSpan, after: int, filters: Filters) 
     if after > last:
         raise InvalidParameter(f"since=seq:{after}: the newest event is seq:{last}; begin again with since=seq:0")
     response = await replies.begin_stream(call.request)
-    async for event in _stored_events(call, span, after):
-        await _write(response, filters, [event])
+    try:
+        async for event in _stored_events(call, span, after):
+            await _write(response, filters, [event])
+    except CutOff as error:
+        raise _cut(error) from error
     return response
 
 
 async def _stored_events(call: Call, span: EventSpan, after: int) -> AsyncIterator[DockerEvent]:
-    """The events behind that sequence number, from the stream alone, until the span ends; waits while NATS is away."""
+    """The events behind that sequence number, from the stream alone, until the span ends; waits while NATS is away.
+
+    Raises CutOff when the stream was begun anew: its numbers no longer mean the same events.
+    """
+    transport, too_short = call.api.bus.transport, 0
     while True:
         stored, left_s = call.api.hub.next_stored, _left_s(call.api.now_ns, span.until)
         try:
-            async for event in _read(call, after):
-                after = event.stream_seq
-                shown = _shown(call, event)
-                if shown is not None and not span.ends_before(shown.time_ns):
-                    yield shown
+            last = await transport.last_sequence(EVENT_STREAM.name)
+            too_short = too_short + 1 if last < after else 0
+            if too_short == _TOO_SHORT:
+                raise CutOff(f"the stream of events ends at {last}, before {after}: it was begun anew")
+            if last > after:
+                async for event in history(transport, after=after):
+                    after = event.stream_seq
+                    shown = _shown(call, event)
+                    if shown is not None and not span.ends_before(shown.time_ns):
+                        yield shown
         except TransportError as error:
             log.info("a reader of events waits: %s", error)
         if left_s is not None and left_s <= 0:
             return
         await _wait(stored, _LOOK_AGAIN_S if left_s is None else min(_LOOK_AGAIN_S, left_s))
-
-
-async def _read(call: Call, after: int) -> AsyncIterator[Event]:
-    """What the stream has behind that sequence number. Raises TransportError."""
-    transport = call.api.bus.transport
-    if await transport.last_sequence(EVENT_STREAM.name) > after:
-        async for event in history(transport, after=after):
-            yield event
 
 
 async def _wait(stored: asyncio.Event, limit_s: float) -> None:

@@ -30,7 +30,6 @@ from seaway_contracts.joining import (
     check_create,
 )
 from seaway_contracts.lifecycle import CLUSTER, Envelope
-from seaway_contracts.masking import masked
 from seaway_contracts.nodes import NodeEvent
 from seaway_contracts.version import VERSION
 from seaway_kit.failpoints import Failpoint, reach
@@ -264,7 +263,7 @@ class Joining:
             cause=command.id,
             actor=command.actor,
         )
-        labels = {f"label.{key}": value for key, value in masked(token.labels).items()}
+        labels = {f"label.{key}": value for key, value in token.labels.items()}
         attributes = {"uses": str(token.uses), "expires": _rfc3339(token.expires_ns), **labels}
         self._outbox.tell(channel, envelope, TokenEvent(token=token.id, attributes=attributes))
 

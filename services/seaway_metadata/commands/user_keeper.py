@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from seaway_bus.reader_streams import ReaderStreams
-from seaway_bus.transport import TransportError
+from seaway_bus.transport import NoResponders, RequestTimeout, TransportError
 from seaway_contracts.errors import SeawayError
 from seaway_contracts.users import BusUser
 from seaway_metadata.kinds.users import Users
@@ -76,11 +76,13 @@ class UserKeeper:
         try:
             if await self._streams.ensure(user):
                 log.info("the stream of the user %s was made or repaired", user.name)
-                if await self._users.get(user.name) is None:  # removed meanwhile
+                found = await self._users.get(user.name)
+                if found is None or found.removal:  # removed meanwhile
                     await self._streams.remove(user.name)
                 return False  # look again: whether it is fed shows only then
             state = await self._streams.state(user.name)
         except TransportError as error:  # NATS may not know the account yet
-            log.debug("the stream of the user %s can't be made just now: %s", user.name, error)
+            level = logging.DEBUG if isinstance(error, (NoResponders, RequestTimeout)) else logging.WARNING
+            log.log(level, "the stream of the user %s can't be made just now: %s", user.name, error)
             return False
         return state is not None and state.is_fed

@@ -59,6 +59,7 @@ class UserCommands:
         self._outbox = outbox
         self._changed = changed
         self._now_ns = now_ns
+        self._creating = asyncio.Lock()
         self._removing = asyncio.Lock()
         """Not two at once of one user: when its account is gone, it takes long to find that its stream is, too."""
 
@@ -74,7 +75,8 @@ class UserCommands:
         check_create_user(request, catalogue.EVENTS)
         _check_key(request.public_key)
         try:
-            return await self._create(_user(request, self._now_ns()), command)
+            async with self._creating:  # one after the other: each looks at what room there is
+                return await self._create(_user(request, self._now_ns()), command)
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
 
@@ -84,9 +86,12 @@ class UserCommands:
         stored = await self._users.add(user)
         if stored is None:
             raise conflict(f"there is a user {user.name} already: remove it first (`seaway user rm {user.name}`)")
-        if user.name not in {one.name for one in await self._users.all()}:
+        try:  # another copy may have created one meanwhile
+            await self._check_room(user)
+            await self._check_free(user.name, user.public_key)
+        except SeawayError:
             await self._users.forget(user)
-            raise _taken()
+            raise
         self._changed()
         reach(Failpoint.USER_STORED)
         self._tell(catalogue.USER_CREATE, stored, str(stored.created_ns), _by(command))
@@ -98,9 +103,7 @@ class UserCommands:
         _check_key(request.public_key)
         try:
             await self._check_free(request.name, request.public_key)
-            user = await self._users.change(
-                request.name, lambda found: found.model_copy(update={"public_key": request.public_key})
-            )
+            user = await self._users.change_key(request.name, request.public_key)
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
         if user is None:
@@ -157,7 +160,7 @@ class UserCommands:
         return UserList(users=tuple(UserInfo(user=u, stream=s) for u, s in zip(users, states, strict=True)))
 
     async def _check_room(self, user: BusUser) -> None:
-        """NATS reserves what all accounts may store, and refuses its configuration where it has less."""
+        """The NATS server reserves what the streams may store; without a limit users would take the suite's room."""
         others = [one for one in await self._users.all() if one.name != user.name]
         if len(others) >= MOST_USERS:
             raise conflict(f"there are {len(others)} users already, and no more may be: remove one first")

@@ -1,18 +1,14 @@
 """Settings of nodes: records that metadata alone makes and changes. Pure."""
 
-import re
 from typing import Final
 
 from seaway_contracts.catalogue import NODE_SETTINGS_BUCKET
 from seaway_contracts.errors import bad_request
-from seaway_contracts.masking import is_secret
-from seaway_contracts.node_settings import NodeSettings, ReservedChange, UpdateNode
+from seaway_contracts.node_settings import NodeSettings, ReservedChange, UpdateNode, check_label
 from seaway_contracts.nodes import CORE, Capacity
 from seaway_metadata.store.kind import Kind
 
-_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?")
 _MOST_LABELS: Final = 128
-_MOST_VALUE: Final = 256
 
 
 class NodeSettingsKind(Kind[NodeSettings]):
@@ -63,27 +59,12 @@ def reset(settings: NodeSettings) -> NodeSettings:
 def check_update(request: UpdateNode) -> None:
     """Raise SeawayError (BAD_REQUEST) for a label or a share that no node can have."""
     for key, value in request.labels.items():
-        if not _LABEL.fullmatch(key):
-            raise bad_request(
-                f"{_short(key)!r} is no label of a node: use 1 to 128 of A-Z a-z 0-9 . _ / -, "
-                "a letter or digit at both ends"
-            )
-        if is_secret(key):
-            raise bad_request(
-                f"label {key!r} has the name of a secret, and events and lists show the labels of nodes: "
-                "choose another one"
-            )
-        if len(value) > _MOST_VALUE or not value.isprintable():
-            raise bad_request(f"the value of label {key!r} must be printable and have {_MOST_VALUE} characters at most")
+        check_label(key, value)
         if key in request.removed_labels:
             raise bad_request(f"label {key!r} can't be set and removed at once")
     share = request.reserved or ReservedChange()
     if (share.memory or 0) < 0 or (share.nano_cpus or 0) < 0:
         raise bad_request("a reserved share can't be negative")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_VALUE else f"{text[:_MOST_VALUE]}…"
 
 
 def check_share(node: str, share: ReservedChange, capacity: Capacity) -> None:

@@ -4,7 +4,6 @@ They are few and rarely read, so no copy caches them.
 """
 
 import contextlib
-from collections.abc import Callable
 
 from seaway_bus.transport import Bucket, WrongRevision
 from seaway_contracts.users import BusUser, Change
@@ -39,10 +38,12 @@ class Users:
             return found if found is not None and found.public_key == user.public_key else None
         return user
 
-    async def change(self, name: str, changing: Callable[[BusUser], BusUser]) -> BusUser | None:
-        """The user after the change, None where there is none."""
+    async def change_key(self, name: str, public_key: str) -> BusUser | None:
+        """The user with that key, None where there is none, or it is going."""
         while (found := await self._bucket.get(name)) is not None:
-            user = changing(decode(BusUser, found.value))
+            user = decode(BusUser, found.value).model_copy(update={"public_key": public_key})
+            if user.removal is not None:
+                return None
             try:
                 await self._bucket.update(name, encode(user), found.revision)
             except WrongRevision:

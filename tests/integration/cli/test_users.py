@@ -70,7 +70,7 @@ async def test_plain_nats_py_reads_what_the_user_was_given(suite: "TinySuite", t
         await publish(services, (DIE, "n1", "old"), (START, "n1", "old"), (DIE, "n2", "old"))
         key = added(suite, tmp_path / "keys", "bob", "--events", "container.die,container.oom", "--node", "n1")
         assert key.stat().st_mode & 0o777 == 0o600
-        assert json.loads(key.with_suffix(".json").read_text())["nkey"] == str(key)
+        assert json.loads(key.with_suffix(".nats.json").read_text())["nkey"] == str(key)
         assert key.read_text().strip() not in (suite.run / "nats" / "nats.conf").read_text()
         async with reading(suite, key) as bob:
             stream = bob.jetstream()
@@ -169,6 +169,46 @@ async def test_nothing_else_is_allowed(suite: "TinySuite", tmp_path: Path) -> No
     await bob.close()
 
 
+async def test_a_user_can_not_write_into_its_stream(suite: "TinySuite", tmp_path: Path) -> None:
+    """JetStream answers to whatever reply subject it is given, and delivers to whatever subject a consumer names."""
+    assert suite.up("--node", "n1").returncode == 0
+    key = added(suite, tmp_path, "bob", "--events", "container.die")
+    async with foreign(suite, "metadata") as services:
+        await publish(services, (DIE, "n1", "x"))
+        async with reading(suite, key) as bob:
+            await has(bob.jetstream(), 1)
+            (subject,) = (await bob.jetstream().stream_info(STREAM)).config.subjects or ()
+            own = subject.replace("*.*.*", "n1.container.die")
+            assert "cycle" in (await raw_consumer(bob, "push", deliver_subject=own))["error"]["description"]
+            assert "error" not in await raw_consumer(bob, "pull")
+            for tail in ("~", "~" * 4000, "x"):
+                reply = own.replace("~" * 4096, tail)
+                await bob.publish("$JS.API.INFO", b"", reply=reply)
+                await bob.publish(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.pull", b"9", reply=reply)
+            await settled(bob, services)
+        for asked in ("$JS.API.INFO", f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.pull"):
+            async with reading(suite, key) as bob:
+                await bob.publish(asked, b"", reply=own)
+                await until(lambda: bob.is_closed)
+        async with reading(suite, key) as bob:
+            await publish(services, (DIE, "n1", "y"))
+            await has(bob.jetstream(), 2)
+            assert (await bob.jetstream().get_msg(STREAM, 2)).subject == DIE.subject("n1", "y")
+
+
+async def test_removed_users_leave_their_room_to_others(suite: "TinySuite", tmp_path: Path) -> None:
+    """The server has 64 GiB for all streams."""
+    assert suite.up("--node", "n1").returncode == 0
+    for number in range(6):
+        key = added(suite, tmp_path, f"u{number}", "--keep", "13g")
+        assert suite.seaway("user", "rm", f"u{number}").returncode == 0
+    key = added(suite, tmp_path, "bob", "--keep", "16g", "--events", "container.die")
+    async with foreign(suite, "metadata") as services, reading(suite, key) as bob:
+        await publish(services, (DIE, "n1", "x"))
+        await has(bob.jetstream(), 1)
+        assert await services.jetstream().add_stream(name="MORE", subjects=["more"], max_bytes=32 << 30)
+
+
 async def test_of_another_user_nothing_is_seen(suite: "TinySuite", tmp_path: Path) -> None:
     assert suite.up("--node", "n1").returncode == 0
     keys = [added(suite, tmp_path, "bob", "--events", "container.die"), added(suite, tmp_path, "eve")]
@@ -243,8 +283,12 @@ async def test_limits(suite: "TinySuite", tmp_path: Path) -> None:
             assert "error" not in await raw_consumer(bob, f"c{number}")
         assert "maximum consumers limit" in (await raw_consumer(bob, "c16"))["error"]["description"]
         await bob.jetstream().delete_consumer(STREAM, "c0")
-        many = await raw_consumer(bob, "greedy", ack_policy="explicit", max_ack_pending=65_537)
-        assert "max ack pending" in many["error"]["description"]
+        greedy = await raw_consumer(bob, "greedy", ack_policy="explicit", max_ack_pending=65_537)
+        assert "max ack pending" in greedy["error"]["description"]
+        many = await stack.enter_async_context(reading(suite, key))
+        for number in range(257):
+            await many.subscribe(DIE.subject("n1", str(number)))
+        await until(lambda: many.is_closed)
         for _ in range(15):
             await stack.enter_async_context(reading(suite, key))
         with pytest.raises(nats.errors.Error):

@@ -8,7 +8,7 @@ import pytest
 
 from seaway_bus.transport import StreamSize
 from seaway_cli.errors import CliError
-from seaway_cli.event_image import Image, newest, public_status
+from seaway_cli.event_image import Image, newest, public_attributes, public_status
 from seaway_cli.event_view import Choice, Shown, formatter, parse_filter_words, place_of
 from seaway_cli.events import EventOptions, Plan, check_place
 from seaway_contracts.catalogue import EVENT_STREAM, EVENTS
@@ -226,3 +226,11 @@ def test_an_image_shows_no_more_of_a_status_than_events_do() -> None:
     status = ContainerStatus(state=State.RUNNING, seq=3, error="secret", log_path="/secret", health=health)
     shown = public_status(record(1).model_copy(update={"status": status}))
     assert shown == {"state": "running", "seq": 3, "health": {"status": "healthy", "failing_streak": 0}}
+
+
+def test_an_image_shows_no_secret() -> None:
+    made = record()
+    labels = {"tier": "front", "db.password": "hunter2"}
+    made = made.model_copy(update={"spec": made.spec.model_copy(update={"labels": labels})})
+    shown = public_attributes(made)
+    assert shown == {"tier": "front", "db.password": "***", "image": made.spec.image.ref, "name": made.spec.name}

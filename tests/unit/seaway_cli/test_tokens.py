@@ -26,7 +26,12 @@ def test_times_that_are_none(text: str) -> None:
 
 def test_labels() -> None:
     assert parse_labels(["disk=ssd", "empty=", "a=b=c"]) == {"disk": "ssd", "empty": "", "a": "b=c"}
-    for words, sentence in ((["disk"], "KEY=VALUE"), (["a=1", "a=2"], "there twice"), (["=x"], "is no label")):
+    for words, sentence in (
+        (["disk"], "KEY=VALUE"),
+        (["a=1", "a=2"], "there twice"),
+        (["=x"], "is no label"),
+        (["db.password=x"], "secret"),
+    ):
         with pytest.raises(CliError, match=sentence) as caught:
             parse_labels(words)
         assert caught.value.exit_code == 2

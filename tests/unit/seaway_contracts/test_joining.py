@@ -88,8 +88,9 @@ def test_what_is_told_of_a_token_has_no_secret() -> None:
         ({"labels": {"a b": "x"}}, "'a b' is no label"),
         ({"labels": {"-a": "x"}}, "'-a' is no label"),
         ({"labels": {"a" * 129: "x"}}, "is no label"),
-        ({"labels": {"a": "x\n"}}, "the value of label a must be printable"),
-        ({"labels": {"a": "x" * 1025}}, "1024 characters at most"),
+        ({"labels": {"a": "x\n"}}, "the value of label 'a' must be printable"),
+        ({"labels": {"a": "x" * 257}}, "256 characters at most"),
+        ({"labels": {"db.password": "x"}}, "has the name of a secret"),
         ({"labels": {f"a{number}": "" for number in range(65)}}, "65 labels"),
     ],
 )

@@ -14,6 +14,7 @@ from seaway_api.routes import events as events_route
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
 from seaway_bus import events
 from seaway_bus.events import history
+from seaway_contracts.catalogue import EVENT_STREAM
 from seaway_contracts.containers import ContainerStatus, State
 from seaway_contracts.lifecycle import Envelope
 from seaway_docker.event_filters import EventFacts
@@ -128,6 +129,20 @@ async def test_a_cursor_survives_a_lost_connection(rig: Any) -> None:
     rig.api.bus.transport.mend()
     await rig.suite.emit("start", ID, RUNNING)
     assert orjson.loads(await wire.chunk())["seq"] == 2
+
+
+async def test_a_cursor_ends_when_the_stream_is_begun_anew(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its events would get numbers that the client has seen already."""
+    monkeypatch.setattr(events_route, "_LOOK_AGAIN_S", 0.01)
+    for action in ("create", "start"):
+        await rig.suite.emit(action, ID, RUNNING)
+    wire = await listening(rig, "since=seq:0")
+    assert [orjson.loads(await wire.chunk())["seq"] for _ in range(2)] == [1, 2]
+    del rig.server.streams[EVENT_STREAM.name]
+    await rig.api.bus.transport.ensure_stream(EVENT_STREAM)
+    await rig.suite.emit("kill", ID, RUNNING)
+    with pytest.raises(asyncio.IncompleteReadError):
+        await wire.chunk()
 
 
 async def test_internal_events_are_not_shown(rig: Any) -> None:

@@ -1,5 +1,6 @@
 """Users of the bus: created once, given another key, removed, expired, at any copy of metadata."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -22,7 +23,7 @@ from seaway_contracts.catalogue import (
 )
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.joining import AdmitNode, CreateToken, hash_of
-from seaway_contracts.users import BusUser, CreateUser, RotateUser, UserEvent, UserRef
+from seaway_contracts.users import BusUser, Change, CreateUser, RotateUser, UserEvent, UserRef
 from seaway_kit.tasks import Tasks
 from seaway_metadata.service import Metadata
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -144,7 +145,7 @@ async def test_a_key_is_one_users_or_one_nodes(metadata: Metadata, fake_bus: Bus
 
 
 async def test_there_is_room_for_so_many(metadata: Metadata, fake_bus: Bus) -> None:
-    """NATS refuses its whole configuration if accounts reserve more than the server has."""
+    """NATS creates no stream if all together may store more than the server has."""
     await fake_bus.call(CREATE_USER, asked(keep=15 << 30))
     await refused(fake_bus, asked("eve", 1, keep=2 << 30), Code.CONFLICT, "may keep 16 GiB, of which 1024 MiB are left")
     for number in range(31):
@@ -178,3 +179,34 @@ async def test_a_stream_of_an_earlier_user_is_removed(
     account.stream = None  # lost
     metadata.users.keeper.look()
     await until(lambda: account.stream is not None)
+
+
+async def test_room_is_given_once_to_those_who_ask_at_the_same_time(
+    metadata: Metadata, fake_bus: Bus, other_bus: Bus
+) -> None:
+    asks = [
+        bus.call(CREATE_USER, CreateUser(name=f"u{number}", public_key=public_key(new_seed()), keep=12 << 30))
+        for number, bus in enumerate((fake_bus, other_bus) * 3)
+    ]
+    answers = await asyncio.gather(*asks, return_exceptions=True)
+    made = [answer.name for answer in answers if isinstance(answer, BusUser)]
+    assert len(made) <= 1 and await names(fake_bus) == made
+
+
+async def test_a_user_that_is_going_gets_no_other_key(metadata: Metadata, fake_bus: Bus) -> None:
+    await fake_bus.call(CREATE_USER, asked())
+    await metadata.users.commands._users.mark("bob", Change())
+    with pytest.raises(SeawayError, match="no such user: bob"):
+        await fake_bus.call(ROTATE_USER, RotateUser(name="bob", public_key=KEYS[1]))
+
+
+async def test_the_stream_of_a_user_that_is_going_does_not_come_back(
+    metadata: Metadata, fake_bus: Bus, fake_server: FakeServer
+) -> None:
+    account = await Account(Bus(FakeTransport(fake_server)), "bob").serve()
+    user = BusUser(name="bob", public_key=KEYS[0], created_ns=7)
+    users = metadata.users.commands._users
+    await users.add(user)
+    await users.mark("bob", Change())
+    assert not await metadata.users.keeper._keep(user)
+    assert (account.stream, account.said) == (None, ["INFO", "CREATE", "DELETE"])
