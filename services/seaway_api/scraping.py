@@ -4,6 +4,7 @@ The API reads those of other processes over the bus. So a Prometheus that reache
 and services that listen on loopback.
 """
 
+import asyncio
 import base64
 import time
 import zlib
@@ -29,13 +30,15 @@ PATIENCE_S: Final = 5.0
 _ANSWER_S: Final = 1.0
 """So long before a scraper's time-out a process must have answered: the bus waits half a second beyond its limit."""
 _COPIES_S: Final = 0.5
-_REMEMBERED_S: Final = 3600.0
+_FIRST_TIMES: Final = 6
+"""So much longer are the copies waited for at first: a list without one that is slow looks as if it were gone."""
+_REMEMBERED_S: Final = 86_400.0
 _MOST_BYTES: Final = 64 << 20
 _SERVICES: Final = tuple(service for service in READ_METRICS if service != Role.AGENT)
 
 
 class Copies:
-    """The copies of services that have answered within the last hour.
+    """The copies of services that have answered within the last day.
 
     One that has died stays a target for so long, so that Prometheus reports it as down.
     """
@@ -70,6 +73,7 @@ class Scraping:
         self._node = node
         self._copies = Copies()
         self._copies_s = copies_s
+        self._first_times = _FIRST_TIMES
 
     @property
     def pages(self) -> Mapping[str, Page]:
@@ -81,6 +85,8 @@ class Scraping:
         if not self.begun:
             return _unavailable("the API is starting; it has not joined the bus yet")
         await self._nodes.refresh(self._bus, self._tasks)
+        if not self._nodes.is_read:  # Prometheus keeps the list that it has
+            return _unavailable("the list of nodes can't be read: the metadata service doesn't answer")
         try:
             await self._find_copies()
         except TransportError as error:
@@ -90,7 +96,8 @@ class Scraping:
 
     async def _find_copies(self) -> None:
         self._copies.saw(Role.API.value, self._node)
-        for service, node in await self._bus.copies(self._copies_s):
+        times, self._first_times = self._first_times, 1
+        for service, node in await self._bus.copies(self._copies_s * times):
             if service in _SERVICES:
                 self._copies.saw(service, node)
 
@@ -100,10 +107,10 @@ class Scraping:
         if service not in READ_METRICS or not _is_node(node):
             return web.Response(status=404, text="write /metrics/of/SERVICE/NODE; /sd lists them\n")
         if (service, node) == (Role.API.value, self._node):
-            return _answer(request, await self._own.compressed())
+            return await _answer(request, await self._own.compressed())
         try:
             reply = await self._bus.call(READ_METRICS[service], Empty(), node=node, timeout_s=_patience(request))
-            return _answer(request, base64.b64decode(reply.gzip, validate=True))
+            return await _answer(request, base64.b64decode(reply.gzip, validate=True))
         except SeawayError as error:
             return _unavailable(error.message)
         except (ValueError, zlib.error):
@@ -139,12 +146,12 @@ def _patience(request: web.Request) -> float:
     return min(PATIENCE_S, max(given - _ANSWER_S, given / 2))
 
 
-def _answer(request: web.Request, data: bytes) -> web.Response:
+async def _answer(request: web.Request, data: bytes) -> web.Response:
     """The compressed metrics, as they are for a reader that takes them so. Raises zlib.error, ValueError."""
     headers = {"Content-Type": CONTENT_TYPE}
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         return web.Response(body=data, headers=headers | {"Content-Encoding": "gzip"})
-    return web.Response(body=_unpacked(data), headers=headers)
+    return web.Response(body=await asyncio.to_thread(_unpacked, data), headers=headers)
 
 
 def _unpacked(data: bytes) -> bytes:

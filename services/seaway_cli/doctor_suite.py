@@ -1,5 +1,6 @@
 """`seaway doctor`: the suite of this machine, its services, its NATS server, the stream, the nodes."""
 
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -68,13 +69,18 @@ def _not_running(layout: Layout, message: str) -> Iterator[Finding]:
     yield metrics_ports()
 
 
-def metrics_ports(base: int = METRICS_PORT) -> Finding:
-    """Whether a suite that is started finds the ports of its metrics free."""
+def metrics_ports(base: int | None = None) -> Finding:
+    """Whether a suite that is started finds the ports of its metrics free; `base` as of `--metrics-port`."""
+    if base is None:
+        given = os.environ.get("SEAWAY_METRICS_PORT", "")
+        base = int(given) if given.isdigit() else METRICS_PORT
     ports = fixed_ports(base)
+    if not ports:
+        return ok("metrics", "any free ports")
     taken = [f"{port} ({service})" for service, port in ports.items() if not nats_server.is_free(port)]
     if taken:
         todo = "start with --metrics-port PORT, the first of others, or with 0 for any free ones"
-        return note("metrics", f"ports of metrics are taken: {', '.join(taken)}", todo)
+        return fail("metrics", f"ports of metrics are taken: {', '.join(taken)}", todo)
     return ok("metrics", f"the ports {min(ports.values())} to {max(ports.values())} are free")
 
 

@@ -63,6 +63,8 @@ class KnownNodes:
         self._views: dict[str, NodeView] = {}
         self._told: set[str] = set()
         self._back_ns: dict[str, int] = {}
+        self.is_read = False
+        """Whether the list was read at all."""
         self._read_at = -math.inf
         self._outdated = True
         self._reading = asyncio.Lock()
@@ -105,6 +107,7 @@ class KnownNodes:
     def learn(self, records: Iterable[NodeRecord]) -> None:
         """Take the list over. Who is up is an event's to say, once there was one."""
         self._views = {record.node: self._viewed(record) for record in records}
+        self.is_read = True
         self._read_at = self._now()
 
     def _viewed(self, record: NodeRecord) -> NodeView:

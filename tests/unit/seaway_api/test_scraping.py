@@ -103,14 +103,14 @@ async def test_a_copy_that_died_stays_a_target(rig: Rig) -> None:
     assert (status, text) == (503, "the metadata service is not there just now; try again when it is back\n")
 
 
-def test_copies_are_forgotten_after_an_hour() -> None:
+def test_copies_are_forgotten_after_a_day() -> None:
     now = [0.0]
     copies = Copies(lambda: now[0])
     copies.saw("image", "m1")
-    now[0] = 3000
+    now[0] = 80_000
     copies.saw("metadata", "m2")
     assert copies.known == [("image", "m1"), ("metadata", "m2")]
-    now[0] = 3601
+    now[0] = 86_401
     assert copies.known == [("metadata", "m2")]
 
 
@@ -121,11 +121,19 @@ async def test_metrics_of_another_process(rig: Rig, encoding: str) -> None:
 
 
 async def test_its_own_metrics_need_no_bus(rig: Rig) -> None:
+    await rig.targets()
     await rig.bus.close()
     status, text = await rig.get("/metrics/of/api/m1")
     assert status == 200 and "of_the_api 0.0" in text
     status, text = await rig.get("/sd")
     assert status == 503 and text.startswith("services can't be listed: ")
+
+
+async def test_there_is_no_list_before_metadata_has_answered(rig: Rig) -> None:
+    """A list without agents would have Prometheus forget them."""
+    await rig.suite.close()
+    status, text = await rig.get("/sd")
+    assert status == 503 and text.startswith("the list of nodes can't be read")
 
 
 async def test_a_node_that_is_down_says_so(rig: Rig) -> None:

@@ -144,7 +144,7 @@ def test_ports_of_metrics() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         found = doctor_suite.metrics_ports(port - 1)
-        assert found.level == "note" and f"{port} (metadata)" in found.text and "--metrics-port" in found.todo
+        assert found.level == "fail" and f"{port} (metadata)" in found.text and "--metrics-port" in found.todo
 
 
 @pytest.mark.parametrize(
