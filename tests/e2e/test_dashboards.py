@@ -30,6 +30,7 @@ QUIET = {
     "container_fs_writes_bytes_total": "the same",
     **dict.fromkeys(PRESSURE, "the kernel may have no PSI (pressure stall information)"),
     "SeawayApiErrors": "no request has failed",
+    "SeawayServiceUnknown": "all services are known",
 }
 """What may have no data in a healthy suite, by metric or alert, and why."""
 
