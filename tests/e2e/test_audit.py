@@ -89,7 +89,7 @@ async def test_every_change_says_who_did_it(engine: Seaway, cli: DockerCli) -> N
     seaway(engine, "cluster", "update", "--strategy", "binpack")
     seaway(engine, "node", "add", "n2")
     seaway(engine, "node", "rm", "n2")
-    token = seaway(engine, "token", "create", "--label", "db-password=hush-label").split()[2]
+    token = seaway(engine, "token", "create", "--label", "rack=r1").split()[2]
     seaway(engine, "token", "rm", token)
     seaway(engine, "cluster", "update", "--strategy", "spread")
     seaway(engine, "node", "label", "n1", "disk-")

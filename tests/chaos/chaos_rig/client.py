@@ -23,7 +23,7 @@ class Client:
     """The Engine API, patiently. `refused` holds every answer and error that made it try again."""
 
     api: Api
-    patience_s: float = 30.0
+    patience_s: float = 45.0  # more than _CLAIM_KEPT_S: for so long the name of a volume may be kept
     refused: list[str] = field(default_factory=list)
 
     def steadily(self, method: str, path: str, body: object = None) -> Reply:
