@@ -46,10 +46,9 @@ def key(engine: Seaway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
     def has_all() -> bool:
         (user,) = json.loads(seaway("user", "ls", "--json", "--run", str(engine.run)).stdout)
-        print(user["stream"])  # seen where it fails
         return user["stream"]["messages"] > 0 and user["stream"]["pending"] == 0
 
-    eventually(has_all, "all events in its stream")
+    eventually(has_all, "all events in its stream", timeout=60)
     yield out / "page.nk"
     assert seaway("user", "rm", "page", "--run", str(engine.run)).returncode == 0
 
