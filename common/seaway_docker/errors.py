@@ -41,6 +41,6 @@ RENAME_TO_SAME = "Renaming a container with the same name as its current name"
 AUTO_REMOVE_WITH_RESTART = "can't create 'AutoRemove' container with restart policy"
 MEMORY_TOO_SMALL = "Minimum memory limit allowed is 6MB"
 NODE_NOT_SWARM = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
-    "to connect this node to swarm and try again."
+    'This node is not a swarm manager. Seaway has no swarm mode yet: use "docker run" or "docker compose" instead.'
 )
+NODE_IN_NO_SWARM = "This node is not part of a swarm"

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from seaway_docker.errors import InvalidParameter
+from seaway_docker.go_syntax import syntax_error
 
 
 class GoModel(BaseModel):
@@ -176,8 +177,9 @@ def _json_kind(value: object) -> str:
 
 
 def _syntax_error(raw: bytes, error: orjson.JSONDecodeError) -> InvalidParameter:
+    text = raw.decode("utf-8", "replace").lstrip(" \t\r\n")
     try:
         json.JSONDecoder().raw_decode(raw.decode("utf-8").lstrip())
     except (ValueError, RecursionError):
-        return InvalidParameter(f"invalid JSON: {error}")
+        return InvalidParameter(f"invalid JSON: {syntax_error(text) or error}")
     return InvalidParameter("unexpected content after JSON")

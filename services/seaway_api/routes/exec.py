@@ -41,7 +41,7 @@ async def create(call: Call) -> web.StreamResponse:
 
 async def start(call: Call) -> web.StreamResponse:
     """POST /exec/{name}/start: plain when detached, else the connection is taken over from HTTP."""
-    body = await call.body(ExecStart)
+    body = await call.optional_body(ExecStart)
     node = await _node(call)
     height, width = console_size(body.console_size)
     check_size(height, width)

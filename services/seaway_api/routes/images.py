@@ -76,8 +76,8 @@ async def tag(call: Call) -> web.StreamResponse:
     """POST /images/{name}/tag"""
     reference = parse_reference(call.text("repo"))
     if reference.digest is not None:
-        raise InvalidParameter("refusing to create a tag with a digest reference")
-    target = reference.with_tag_or_digest(call.text("tag")).with_default_tag()
+        raise InvalidParameter("cannot import digest reference")
+    target = reference.with_tag(call.text("tag")).with_default_tag()
     request = TagRequest(source=call.params["name"], target=target.familiar)
     await call.api.bus.call(cat.TAG_IMAGE, request, command=call.command())
     return replies.empty(201)
@@ -85,6 +85,8 @@ async def tag(call: Call) -> web.StreamResponse:
 
 async def remove(call: Call) -> web.StreamResponse:
     """DELETE /images/{name}. The image service decides; it is told which images containers hold."""
+    if not call.params["name"].strip():
+        raise InvalidParameter("image name cannot be blank")
     request = RemoveImage(
         ref=call.params["name"],
         force=call.flag("force"),
@@ -136,10 +138,10 @@ async def _removed(call: Call, image: ImageRecord, in_use: tuple[ImageInUse, ...
 
 async def commit(call: Call) -> web.StreamResponse:
     """POST /commit: the new image's id. A running container is paused meanwhile unless `pause=0`."""
+    body = await _config(call)
     name = call.text("container").removeprefix("/")
     if not name:
         raise InvalidParameter('invalid name or ID supplied: ""')
-    body = await _config(call)
     target = _target(call.text("repo"), call.text("tag"))
     record = await call.api.record(name)
     order = image_order(
@@ -167,4 +169,4 @@ def _target(repo: str, tag: str) -> str:
     """The new image's name with its tag; empty where it gets none. Raises InvalidReference (400)."""
     if not repo:
         return ""
-    return parse_reference(repo).with_tag_or_digest(tag).with_default_tag().familiar
+    return parse_reference(repo).with_tag(tag).with_default_tag().familiar

@@ -21,14 +21,16 @@ from seaway_api.routes import (
     transfer,
     volumes,
 )
-from seaway_api.routes.absent import checkpoint_routes, missing_routes, swarm_routes
+from seaway_api.routes.absent import checkpoint_routes, missing_routes
 from seaway_api.routes.call import ApiRoute
+from seaway_api.routes.plugins import plugin_routes
+from seaway_api.routes.swarm import swarm_routes
 
 
 def all_routes() -> list[ApiRoute]:
     """The whole table."""
     refused = (*swarm_routes(), *checkpoint_routes(), *missing_routes())
-    return [*_system(), *_containers(), *_images(), *_networks(), *_volumes(), *refused]
+    return [*_system(), *_containers(), *_images(), *_networks(), *_volumes(), *plugin_routes(), *refused]
 
 
 def _system() -> list[ApiRoute]:
@@ -98,14 +100,13 @@ def _images() -> list[ApiRoute]:
 def _networks() -> list[ApiRoute]:
     return [
         Route("GET", "/networks", networks.list_networks),
+        Route("GET", "/networks/", networks.list_networks),
         Route("POST", "/networks/create", networks.create),
         Route("POST", "/networks/prune", networks.prune),
         Route("POST", "/networks/{name}/connect", endpoints.connect),
         Route("POST", "/networks/{name}/disconnect", endpoints.disconnect),
         Route("GET", "/networks/{name}", networks.inspect_network),
         Route("DELETE", "/networks/{name}", networks.remove_network),
-        Route("GET", "/plugins", networks.list_plugins),
-        Route("GET", "/plugins/{name}/json", networks.no_plugin),
     ]
 
 

@@ -60,7 +60,7 @@ async def _import(call: Call) -> web.StreamResponse:
     if call.text("fromSrc") != _FROM_BODY:
         raise InvalidParameter("importing from a URL is not supported: fetch it, and send it as the body (fromSrc=-)")
     if call.text("repo"):
-        parse_reference(call.text("repo")).with_tag_or_digest(call.text("tag"))
+        parse_reference(call.text("repo")).with_tag(call.text("tag"))
     names = ("repo", "tag", "message", "platform")
     query = [(name, call.text(name)) for name in names if call.text(name)]
     query += [("change", change) for change in call.query.getall("changes", [])]

@@ -7,6 +7,8 @@ from typing import Any
 
 from seaway_archive.entries import Kind, TarEntry
 from seaway_archive.writer import END, encode, padding
+from seaway_contracts.docker_errors import no_such_image
+from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.references import Reference, is_full_image_id
 from seaway_image.oci.digests import Digest, hex_of
 from seaway_image.oci.documents import MAX_MANIFEST
@@ -42,12 +44,20 @@ def _meant(table: NameTable, name: str) -> list[tuple[Digest, Reference | None]]
             every = [
                 (image, tag) for image in table.images for tag in table.tags_of(image) if tag.name == reference.name
             ]
-            if every:
-                return list(every)
+            return list(every) or [(_by_short_id(table, reference, name), None)]
     image = resolve(table, name)
     if is_id_of(image, name) or "@" in name:
         return [(image, None)]
     return [(image, read_reference(name).with_default_tag())]
+
+
+def _by_short_id(table: NameTable, repository: Reference, name: str) -> Digest:
+    try:
+        return resolve(table, name)
+    except SeawayError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        raise no_such_image(repository.familiar) from error  # without `latest`: any tag would have done
 
 
 async def save(store: ImageStore, names: Sequence[str]) -> AsyncIterator[bytes]:

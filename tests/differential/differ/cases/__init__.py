@@ -20,14 +20,18 @@ GROUPS: Final = (
     "listing",
     "logs",
     "networks",
+    "plugins",
     "pruning",
     "renaming",
     "restarting",
+    "routes",
     "stats",
+    "swarm",
     "top",
     "updating",
     "volumes",
     "waiting",
+    "wording",
 )
 
 

@@ -95,7 +95,7 @@ async def test_a_repository_means_all_its_tags(store: ImageStore, make_image: Ma
     assert json.loads(members(await archive_of(store, "a"))["manifest.json"])[0]["RepoTags"] == ["a:1", "a:2"]
     by_id = members(await archive_of(store, (await store.get("a:1")).id))
     assert json.loads(by_id["manifest.json"])[0]["RepoTags"] is None
-    with pytest.raises(SeawayError, match="No such image: zz:latest"):
+    with pytest.raises(SeawayError, match=r"No such image: zz$"):
         await archive_of(store, "a", "zz")
 
 
