@@ -33,6 +33,7 @@ def invalid_wait_condition(condition: str) -> str:
 
 
 EMPTY_CONFIG = "config cannot be empty in order to create a container"
+NO_CONTENT_TYPE = "malformed Content-Type header (): mime: no media type"
 NO_EXEC_COMMAND = "No exec command specified"
 NO_STREAM_CHOSEN = "Bad parameters: you must choose at least one stream"
 PAGE_NOT_FOUND = "page not found"

@@ -16,7 +16,7 @@ from seaway_bus.bus import Command
 from seaway_contracts.catalogue import TELL_PRUNE
 from seaway_contracts.commands import Pruned, PrunedKind
 from seaway_contracts.errors import SeawayError
-from seaway_docker.errors import InvalidParameter, unsupported_content_type
+from seaway_docker.errors import NO_CONTENT_TYPE, InvalidParameter, unsupported_content_type
 from seaway_docker.go_json import Body, decode_body
 
 _FALSE: Final = frozenset(("", "0", "no", "false", "none"))
@@ -82,6 +82,8 @@ class Call:
         given = request.headers.get("Content-Type", "")
         if given.partition(";")[0].strip().lower() == _JSON or (not given and not request.can_read_body):
             return
+        if not given:
+            raise InvalidParameter(NO_CONTENT_TYPE)
         raise InvalidParameter(unsupported_content_type(given.partition(";")[0].strip()))
 
     async def _read(self) -> bytes:

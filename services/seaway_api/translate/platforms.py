@@ -25,7 +25,8 @@ def check_platform(text: str, ref: str, image: ImageRecord) -> None:
         return
     system, architecture = parse_platform(text)
     if system not in ("", image.os) or architecture not in ("", image.architecture):
-        wanted, actual = f"{system or 'linux'}/{architecture}".rstrip("/"), f"{image.os}/{image.architecture}"
+        wanted = f"{system or 'linux'}/{architecture or image.architecture}"
+        actual = f"{image.os}/{image.architecture}"
         raise not_found(
             f"image with reference {ref} was found but does not match the specified platform: "
             f"wanted {wanted}, actual: {actual}"

@@ -8,7 +8,7 @@ from typing import Any
 from seaway_archive.entries import Kind, TarEntry
 from seaway_archive.writer import END, encode, padding
 from seaway_contracts.docker_errors import no_such_image
-from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.errors import Code, SeawayError, not_found
 from seaway_docker.references import Reference, is_full_image_id
 from seaway_image.oci.digests import Digest, hex_of
 from seaway_image.oci.documents import MAX_MANIFEST
@@ -45,6 +45,8 @@ def _meant(table: NameTable, name: str) -> list[tuple[Digest, Reference | None]]
                 (image, tag) for image in table.images for tag in table.tags_of(image) if tag.name == reference.name
             ]
             return list(every) or [(_by_short_id(table, reference, name), None)]
+        if reference.digest is None and reference.canonical not in table.tags:
+            raise not_found("reference does not exist")
     image = resolve(table, name)
     if is_id_of(image, name) or "@" in name:
         return [(image, None)]
