@@ -38,6 +38,7 @@ class ImageDocument:
     config: ImageConfig
     diff_ids: tuple[Digest, ...]
     history: tuple[History, ...]
+    docker_version: str = ""
 
 
 def parse_config(data: bytes) -> ImageDocument:
@@ -60,6 +61,7 @@ def parse_config(data: bytes) -> ImageDocument:
         config=parse_run_config(_typed(document, "config", dict) or {}),
         diff_ids=tuple(_digest(item) for item in diff_ids),
         history=history,
+        docker_version=_text(document, "docker_version"),
     )
 
 
