@@ -16,6 +16,20 @@ class Healthcheck(Payload):
     retries: int = 0
 
 
+class FormerContainer(Payload):
+    """What an image's config still says of the container that it was made of. Nothing depends on it."""
+
+    hostname: str = ""
+    domainname: str = ""
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    image: str = ""
+
+
 class ImageConfig(Payload):
     """The runnable part of an OCI image config (OCI image spec, config.md)."""
 
@@ -32,6 +46,7 @@ class ImageConfig(Payload):
     healthcheck: Healthcheck | None = None
     on_build: tuple[str, ...] = ()
     args_escaped: bool = False
+    former: FormerContainer | None = None
 
 
 class Layer(Payload):

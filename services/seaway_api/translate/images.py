@@ -5,7 +5,7 @@ from typing import Any
 
 from seaway_api.translate.inspect import healthcheck_json
 from seaway_api.translate.version import ApiVersion
-from seaway_contracts.images import History, ImageConfig, ImageRecord, Layer, RemovedImages
+from seaway_contracts.images import FormerContainer, History, ImageConfig, ImageRecord, Layer, RemovedImages
 from seaway_docker.object_filters import ImageFacts
 from seaway_docker.timestamps import ZERO_TIME, rfc3339nano
 
@@ -39,19 +39,20 @@ def image_json(image: ImageRecord, version: ApiVersion) -> dict[str, Any]:
 
 
 def _config(config: ImageConfig) -> dict[str, Any]:
+    former = config.former or FormerContainer()
     shown: dict[str, Any] = {
-        "Hostname": "",
-        "Domainname": "",
+        "Hostname": former.hostname,
+        "Domainname": former.domainname,
         "User": config.user,
-        "AttachStdin": False,
-        "AttachStdout": False,
-        "AttachStderr": False,
-        "Tty": False,
-        "OpenStdin": False,
-        "StdinOnce": False,
+        "AttachStdin": former.attach_stdin,
+        "AttachStdout": former.attach_stdout,
+        "AttachStderr": former.attach_stderr,
+        "Tty": former.tty,
+        "OpenStdin": former.open_stdin,
+        "StdinOnce": former.stdin_once,
         "Env": list(config.env) or None,
         "Cmd": None if config.cmd is None else list(config.cmd),
-        "Image": "",
+        "Image": former.image,
         "Volumes": {path: {} for path in config.volumes} or None,
         "WorkingDir": config.workdir,
         "Entrypoint": None if config.entrypoint is None else list(config.entrypoint),
