@@ -16,6 +16,20 @@ class Healthcheck(Payload):
     retries: int = 0
 
 
+class FormerContainer(Payload):
+    """What an image's config still says of the container that it was made of. Nothing depends on it."""
+
+    hostname: str = ""
+    domainname: str = ""
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    image: str = ""
+
+
 class ImageConfig(Payload):
     """The runnable part of an OCI image config (OCI image spec, config.md)."""
 
@@ -32,6 +46,7 @@ class ImageConfig(Payload):
     healthcheck: Healthcheck | None = None
     on_build: tuple[str, ...] = ()
     args_escaped: bool = False
+    former: FormerContainer | None = None
 
 
 class Layer(Payload):
@@ -58,7 +73,10 @@ class History(Payload):
 
 
 class ImageRecord(Payload):
-    """An image in the store. `id` is the config's digest; sizes in bytes; times in Unix nanoseconds."""
+    """An image in the store. `id` is the config's digest; sizes in bytes; times in Unix nanoseconds.
+
+    `parent`: the id of the image that it was made of, which may be gone.
+    """
 
     id: str
     repo_tags: tuple[str, ...] = ()
@@ -74,6 +92,8 @@ class ImageRecord(Payload):
     layers: tuple[Layer, ...] = ()
     history: tuple[History, ...] = ()
     last_tag_ns: int = 0
+    parent: str = ""
+    docker_version: str = ""
 
 
 class RegistryAuth(Payload):
@@ -157,17 +177,35 @@ class RemovedImages(Payload):
     reclaimed: int = 0
 
 
+class PruneImages(Payload):
+    """Take the names of these images away, and delete them. What stands in the way of one keeps it."""
+
+    ids: tuple[str, ...]
+    in_use: tuple[ImageInUse, ...] = ()
+
+
 class ImageList(Payload):
-    """Images, newest first; `next` continues the listing unless it is empty."""
+    """Images, newest first; `next` continues the listing unless it is empty.
+
+    `version` names the state of the list. `partial`: these are the images that have changed since the version that
+    was asked about, and `gone` those that were deleted.
+    """
 
     images: tuple[ImageRecord, ...] = ()
     next: str = ""
+    version: str = ""
+    partial: bool = False
+    gone: tuple[str, ...] = ()
 
 
 class ListImages(Payload):
-    """Page through all images: pass the `next` of the page before."""
+    """Page through all images: pass the `next` of the page before.
+
+    `since`: the `version` of a list that the caller has, who then needs the changes alone, if the service knows them.
+    """
 
     after: str = ""
+    since: str = ""
 
 
 class BlobEndpoint(Payload):

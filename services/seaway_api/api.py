@@ -14,6 +14,7 @@ from seaway_api.cache.nodes import KnownNodes
 from seaway_api.cache.stats_feeds import StatsFeeds
 from seaway_api.http.archive_client import ArchiveClient
 from seaway_api.settings import ApiSettings
+from seaway_api.translate.image_catalogue import ImageCatalogue
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream
 from seaway_bus.transport import TransportError
@@ -55,6 +56,10 @@ class Api:
         found: ContainerLocation = await self.bus.call(cat.RESOLVE, self._asked(ref))
         self.hub.remember(found.id, found.node)
         return found.id, found.node
+
+    async def images(self) -> ImageCatalogue:
+        """All images; raises SeawayError where the image service doesn't answer."""
+        return await self.hub.images.current(self.bus)
 
     async def record(self, ref: str) -> ContainerRecord:
         """A container's record; raises SeawayError(NOT_FOUND)."""

@@ -25,6 +25,7 @@ from seaway_contracts.images import (
     ImageRecord,
     ImageRef,
     ListImages,
+    PruneImages,
     PullRequest,
     PullStarted,
     RemovedImages,
@@ -33,6 +34,7 @@ from seaway_contracts.images import (
 )
 from seaway_image.http.access import Access
 from seaway_image.http.application import ImageHttp
+from seaway_image.oci.digests import parse_digest
 from seaway_image.oci.documents import MAX_CONFIG
 from seaway_image.oci.platforms import parse_platform
 from seaway_image.registry.credentials import credentials_from
@@ -44,7 +46,7 @@ from seaway_image.store.durable import write_file
 from seaway_image.store.events import ImageEvents
 from seaway_image.store.image_changes import Cause
 from seaway_image.store.image_store import ImageStore
-from seaway_image.store.names import read_reference
+from seaway_image.store.names import Outcome, read_reference
 from seaway_image.store.paging import page
 from seaway_kit import tls
 from seaway_kit.addresses import join_address, split_address
@@ -80,6 +82,7 @@ class ImageService:
         await self._bus.serve(catalogue.PULL_IMAGE, self.pull)
         await self._bus.serve(catalogue.TAG_IMAGE, self.tag)
         await self._bus.serve(catalogue.REMOVE_IMAGE, self.remove)
+        await self._bus.serve(catalogue.PRUNE_IMAGES, self.prune)
         await self._bus.serve(catalogue.BLOB_ENDPOINT, self.locate)
         await self._bus.serve(catalogue.NODE_BLOB_ENDPOINT, self.locate_for_node)
         await self._bus.serve(catalogue.GRANT_COMMIT, self.grant_commit)
@@ -90,8 +93,14 @@ class ImageService:
         return await self._store.get(request.ref)
 
     async def list_images(self, request: ListImages, _: Command) -> ImageList:
-        """A page of images, newest first."""
-        return page(await self._store.all(), request.after)
+        """A page of images, newest first; or what has changed since the list that the caller has."""
+        version = self._store.changes.version
+        changes = self._store.changes.since(request.since, self._store.table) if request.since else None
+        if changes is not None:
+            whole = page(await self._store.records(changes.changed), "")
+            if not whole.next:
+                return whole.model_copy(update={"version": version, "partial": True, "gone": changes.gone})
+        return page(await self._store.all(), request.after).model_copy(update={"version": version})
 
     async def locate(self, _: Empty, __: Command) -> BlobEndpoint:
         """Where the HTTP side is, for services."""
@@ -117,7 +126,18 @@ class ImageService:
     async def remove(self, request: RemoveImage, command: Command) -> RemovedImages:
         """Untag, delete; the disk is freed at once."""
         by = Cause(command.id, command.actor)
-        done = await self._store.remove(request.ref, force=request.force, in_use=request.in_use, by=by)
+        done = await self._store.remove(
+            request.ref, force=request.force, prune=request.prune, in_use=request.in_use, by=by
+        )
+        return await self._removed(done)
+
+    async def prune(self, request: PruneImages, command: Command) -> RemovedImages:
+        """Delete many; the disk is freed at once."""
+        by = Cause(command.id, command.actor)
+        done = await self._store.remove_unused(map(parse_digest, request.ids), request.in_use, by)
+        return await self._removed(done)
+
+    async def _removed(self, done: Outcome) -> RemovedImages:
         if any(item.deleted for item in done.items):
             await self.collect(grace_s=0)
         return RemovedImages(items=done.items, reclaimed=done.reclaimed)

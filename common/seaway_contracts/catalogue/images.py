@@ -36,6 +36,15 @@ REMOVE_IMAGE: Final = call(
     timeout_s=30,
     repeat=Repeat.UNANSWERED,
 )
+PRUNE_IMAGES: Final = call(
+    IMAGE,
+    "image.prune",
+    i.PruneImages,
+    i.RemovedImages,
+    "Delete many images with their names, all but those that something needs.",
+    timeout_s=60,
+    repeat=Repeat.UNANSWERED,
+)
 LOGIN: Final = call(IMAGE, "registry.login", i.RegistryLogin, Empty, "Check credentials with a registry.", timeout_s=60)
 REGISTRIES: Final = query(IMAGE, "registry.list", Empty, i.Registries, "Return the settings for registries.")
 BLOB_ENDPOINT: Final = query(IMAGE, "blob.locate", Empty, i.BlobEndpoint, "Return the endpoint that serves blobs.")

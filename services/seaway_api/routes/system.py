@@ -7,11 +7,13 @@ from aiohttp import web
 from multidict import CIMultiDict
 from pydantic import Field
 
-from seaway_api.cache.lists import all_containers, all_images, all_volumes, listed_containers
+from seaway_api.cache.lists import all_containers, all_volumes, listed_containers
 from seaway_api.http import replies
 from seaway_api.http.errors import bus_away
 from seaway_api.routes.call import Call
+from seaway_api.routes.containers import container_sizes
 from seaway_api.routes.volumes import volume_sizes
+from seaway_api.translate.image_catalogue import ImageCatalogue
 from seaway_api.translate.info import (
     Cluster,
     disk_usage_json,
@@ -25,7 +27,7 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.images import ImageRecord, Registries, RegistryAuth, RegistryLogin
+from seaway_contracts.images import Registries, RegistryAuth, RegistryLogin
 from seaway_contracts.nodes import NodeList
 from seaway_docker.go_json import GoModel
 
@@ -97,7 +99,8 @@ async def disk_usage(call: Call) -> web.StreamResponse:
         raise bus_away(cluster.bus_trouble)
     volumes = await _volumes(call, cluster) if "volume" in kinds else []
     view = (await call.api.nodes()).view
-    usage = disk_usage_json(cluster, volumes, call.version, view, now_ns=call.api.now_ns())
+    sizes = await container_sizes(call, cluster.containers) if "container" in kinds else {}
+    usage = disk_usage_json(cluster, volumes, call.version, view, sizes, now_ns=call.api.now_ns())
     return replies.json(only_kinds(usage, kinds))
 
 
@@ -120,7 +123,7 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
     listed = await _nodes(call, silent)
     containers: tuple[ContainerRecord, ...] = ()
     counts = Counter[tuple[str, State]]()
-    images: tuple[ImageRecord, ...] = ()
+    images = ImageCatalogue(())
     registries = Registries()
     try:
         if with_records:
@@ -132,7 +135,7 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
         counts.clear()
         silent.append("metadata")
     try:
-        images = tuple([image async for image in all_images(call.api.bus)])
+        images = await call.api.images()
         registries = await call.api.bus.call(cat.REGISTRIES, Empty())
     except SeawayError:
         silent.append("image")

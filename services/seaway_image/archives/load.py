@@ -40,7 +40,7 @@ from seaway_image.oci.manifests import (
 from seaway_image.oci.platforms import OURS, Platform
 from seaway_image.store.blobs import Lease
 from seaway_image.store.image_changes import NOBODY, Cause, image_change
-from seaway_image.store.image_store import ImageStore
+from seaway_image.store.image_store import Entry, ImageStore
 from seaway_image.store.layers import compression_of
 from seaway_image.store.names import StoredImage
 from seaway_image.store.progress import Progress
@@ -105,11 +105,14 @@ class _Load:
         """Ingest, check everything, then enter all images."""
         contents = await self._ingest(AsyncTarReader(decompressed(source), _LIMITS))
         found = await self._images(contents)
+        holders = dict(self._store.table.tags)
         lines: list[str] = []
+        entries: list[Entry] = []
         for image, tags in found:
-            lines += self._renamed(image.id, tags)
+            lines += _renamed(holders, image.id, tags)
             name = tags[0].familiar if tags else ""
-            await self._store.register(image, tags=tags, told=[image_change("load", image.id, name, by, name=image.id)])
+            entries.append(Entry(image, tags, told=[image_change("load", image.id, name, by, name=image.id)]))
+        await self._store.register_all(entries)
         images = tuple(LoadedImage(image.id, tuple(tags)) for image, tags in found)
         return Loaded(images, (*lines, *(line for image in images for line in image.lines())))
 
@@ -205,13 +208,18 @@ class _Load:
                 return None
         raise bad_request(f"archive: indexes are nested more than {MAX_NESTING} deep")
 
-    def _renamed(self, image: Digest, tags: Sequence[Reference]) -> list[str]:
-        held = [(tag, self._store.table.tags.get(tag.canonical)) for tag in tags]
-        return [
-            f"The image {tag.familiar} already exists, renaming the old one with ID {holder} to empty string"
-            for tag, holder in held
-            if holder is not None and holder != image
-        ]
+
+def _renamed(holders: dict[str, Digest], image: Digest, tags: Sequence[Reference]) -> list[str]:
+    """What is said of tags that another image loses; `holders` is kept up."""
+    lines = []
+    for tag in tags:
+        holder = holders.get(tag.canonical, image)
+        holders[tag.canonical] = image
+        if holder != image:
+            lines.append(
+                f"The image {tag.familiar} already exists, renaming the old one with ID {holder} to empty string"
+            )
+    return lines
 
 
 async def layer_descriptor(store: ImageStore, digest: Digest) -> Descriptor:

@@ -326,7 +326,7 @@ async def test_how_builds_are_not_pruned(rig: Any, query: str, message: str) -> 
 
 
 async def test_disk_usage_counts_layers_once(rig: Any) -> None:
-    rig.suite.images["twin"] = builders.image(1)
+    rig.suite.images["twin"] = builders.image(1, id=builders.digest("twin"))
     usage = (await rig.call("GET", "/system/df")).json
     assert usage["LayersSize"] == 1234
     assert len(usage["Images"]) == 2
