@@ -29,7 +29,8 @@ _HOSTNAME = "HOSTNAME="
 class ExecShim:
     """Files and command lines of one exec, for conmon and for the runtime.
 
-    `attached`: conmon starts the program only when the agent has joined its streams.
+    `attached`: conmon starts the program only when the agent has joined its streams. `before_runtime`: what conmon runs
+    the runtime by, if not by itself.
     """
 
     exec_id: str
@@ -42,6 +43,7 @@ class ExecShim:
     terminal: bool
     attached: bool
     runtime_args: tuple[str, ...] = ()
+    before_runtime: tuple[str, ...] = ()
 
     @property
     def pid_file(self) -> str:
@@ -68,14 +70,15 @@ class ExecShim:
         given = ["--root", str(self.runtime_root), *self.runtime_args]
         if self.terminal:
             given += ["--log", str(self.log_file), "--log-format", "json"]
-        flags = [f"--runtime-arg={arg}" for arg in given]
+        program, *first = (*self.before_runtime, self.runtime)
+        flags = [f"--runtime-arg={arg}" for arg in (*first, *given)]
         flags += ["--exec-attach"] if self.attached else []
         flags += ["-i"] if self.stdin else []
         flags += ["-t"] if self.terminal else []
         place = str(self.bundle)
         return [
             self.conmon, "--api-version", "1", "-e", "-c", self.container, "-u", self.exec_id, "-n", self.container,
-            "-r", self.runtime, "-b", place, "-p", self.pid_file, "--exec-process-spec", self.process_file,
+            "-r", program, "-b", place, "-p", self.pid_file, "--exec-process-spec", self.process_file,
             "--exit-dir", place, "--persist-dir", place, "--full-attach",
             "-l", "none:", "--no-sync-log", "--sync", "--log-level", "error", *flags,
         ]  # fmt: skip

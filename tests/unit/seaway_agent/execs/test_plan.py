@@ -62,6 +62,14 @@ def test_attached_waits_for_its_client() -> None:
     assert {"_OCI_STARTPIPE", "_OCI_ATTACHPIPE"} <= set(shim.env())
 
 
+def test_what_holds_the_program_stands_before_the_runtime() -> None:
+    argv = replace(SHIM, before_runtime=("/usr/bin/python3", "hold.py", "20")).argv()
+    assert following(argv, "-r") == "/usr/bin/python3"
+    assert [arg.partition("=")[2] for arg in argv if arg.startswith("--runtime-arg=")] == [
+        "hold.py", "20", "/usr/bin/crun", "--root", "/run/crun", "--debug",
+    ]  # fmt: skip
+
+
 def test_with_a_terminal_the_runtime_has_a_log() -> None:
     argv = replace(SHIM, terminal=True).argv()
     assert "-t" in argv and "--runtime-arg=/run/x/e/runtime.log" in argv

@@ -192,7 +192,7 @@ async def test_list_filters(rig: Any) -> None:
     assert await names(filtered(exited=["3"])) == ["/box2"]
     assert await names("all=1&" + filtered(name=["box[13]"])) == ["/box3", "/box1"]
     assert await names(filtered(before=["box2"])) == ["/box1"]
-    assert await names(filtered(since=["box2"])) == ["/box3"]
+    assert await names("all=1&" + filtered(since=["box2"])) == ["/box3"]
     assert await names("all=1&" + filtered(ancestor=["nope"])) == []
     assert (await rig.call("GET", "/containers/json?" + filtered(bogus=["x"]))).status == 400
     assert (await rig.call("GET", "/containers/json?" + filtered(before=["nobody"]))).status == 404
