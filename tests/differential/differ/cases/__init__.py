@@ -20,6 +20,7 @@ GROUPS: Final = (
     "listing",
     "logs",
     "networks",
+    "older",
     "pruning",
     "renaming",
     "restarting",
