@@ -55,7 +55,7 @@ def _host_since(version: ApiVersion, host: HostConfig) -> HostConfig:
 def _mount_since(version: ApiVersion, mount: Mount) -> Mount:
     if mount.bind_options is None:
         return mount
-    changes = {"read_only_non_recursive": True, "read_only_force_recursive": False}
+    changes = {"read_only_non_recursive": mount.read_only, "read_only_force_recursive": False}
     if version < _CONSOLE_SIZE_SINCE:
         changes["create_mountpoint"] = False
     if version < _PRIVATE_IPC_SINCE:

@@ -7,9 +7,9 @@ from differ.steps import Case, Request, case, create, get, hijack, inspect, post
 _MIB: Final = 1 << 20
 _VERSIONS: Final = ("1.24", "1.25", "1.39", "1.40", "1.41", "1.42", "1.43", "1.44")
 _MOUNTS: Final = [
-    {"Type": "bind", "Source": "/tmp", "Target": "/a", "ReadOnly": True, "BindOptions": {"NonRecursive": True}},
-    {"Type": "bind", "Source": "/tmp", "Target": "/b", "BindOptions": {"CreateMountpoint": True}},
-    {"Type": "bind", "Source": "/tmp", "Target": "/c", "ReadOnly": True},
+    {"Type": "bind", "Source": "/etc", "Target": "/a", "ReadOnly": True, "BindOptions": {"NonRecursive": True}},
+    {"Type": "bind", "Source": "/etc", "Target": "/b", "BindOptions": {"CreateMountpoint": True}},
+    {"Type": "bind", "Source": "/etc", "Target": "/c", "ReadOnly": True},
 ]
 _HOST: Final = {
     "NetworkMode": "none",
@@ -58,7 +58,7 @@ CASES: Final[tuple[Case, ...]] = (
     case("too little memory beside", _create("1.45", {"Memory": 524_287})),
     case(
         "all beside",
-        _create("1.45", {"Memory": 64 * _MIB, "Privileged": True, "NetworkMode": "none", "Binds": ["/tmp:/x"]}),
+        _create("1.45", {"Memory": 64 * _MIB, "Privileged": True, "NetworkMode": "none", "Binds": ["/etc:/x"]}),
         inspect(),
     ),
     case(

@@ -16,7 +16,7 @@ BODY = {
         "Annotations": {"a": "b"},
         "ConsoleSize": [5, 6],
         "KernelMemoryTCP": 5,
-        "Mounts": [{"Type": "bind", "BindOptions": {"NonRecursive": True, "CreateMountpoint": True}}],
+        "Mounts": [{"Type": "bind", "ReadOnly": True, "BindOptions": {"NonRecursive": True, "CreateMountpoint": True}}],
     },
 }
 
