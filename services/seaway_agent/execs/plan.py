@@ -4,7 +4,7 @@ All files of an exec are in one directory, its bundle: process.json, the attach 
 names after the container.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,9 @@ from typing import Any, Final
 from seaway_agent.oci import capabilities
 from seaway_agent.oci import spec as oci
 from seaway_agent.runtime.conmon import ENVIRONMENT
-from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.containers import ContainerSpec, Link
 from seaway_contracts.execs import ExecSpec
+from seaway_docker.links import link_prefix
 
 PID_FILE: Final = "pidfile"
 """In an exec's bundle: the pid of its program, written by the runtime or conmon."""
@@ -140,5 +141,12 @@ def _environment(process: Json, spec: ContainerSpec, asked: ExecSpec, user: oci.
     command = spec.command.model_copy(update={"tty": asked.tty, "env": (*spec.command.env, *asked.env)})
     named = [item for item in process.get("env", ()) if item.startswith(_HOSTNAME)]
     hostname = named[0].removeprefix(_HOSTNAME) if named else ""
-    options = oci.SpecOptions(rootfs="", cgroups_path="", hostname=hostname, user=user)
+    links = tuple(item for item in process.get("env", ()) if is_of_link(item, spec.network.links))
+    options = oci.SpecOptions(rootfs="", cgroups_path="", hostname=hostname, user=user, env=links)
     return oci.environment(spec.model_copy(update={"command": command}), options)
+
+
+def is_of_link(item: str, links: Sequence[Link]) -> bool:
+    """Whether a variable comes from a legacy link of the container."""
+    name = item.partition("=")[0]
+    return any(name.startswith(f"{link_prefix(link.alias)}_") for link in links)

@@ -84,6 +84,14 @@ def without_lines(text: str, lines: Iterable[str]) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if line not in gone)
 
 
+def with_address(text: str, names: str, address: str) -> str:
+    """The file with this address in the lines that have exactly these names: a linked container has moved."""
+    return "".join(
+        f"{address}\t{names}\n" if line.partition("\t")[2] == f"{names}\n" else line
+        for line in text.splitlines(keepends=True)
+    )
+
+
 def hostname_file(hostname: str) -> str:
     """Content of /etc/hostname."""
     return f"{hostname}\n"

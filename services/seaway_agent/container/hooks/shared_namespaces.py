@@ -87,5 +87,5 @@ def _pid(peers: Peers, partner: str, kind: str) -> int:
     if peer is not None and peer.status.pid:
         return peer.status.pid
     error = container_not_running(partner) if peer is not None else no_such_container(partner)
-    code = Code.INTERNAL if kind == "PID" else error.code  # as dockerd has it
+    code = Code.INTERNAL if kind == "PID" and peer is not None else error.code  # as dockerd has it
     raise SeawayError(code, f"failed to join {kind} namespace: {error.message}")

@@ -59,3 +59,10 @@ def test_bad_extra_hosts(extra: str) -> None:
 
 def test_hostname_file() -> None:
     assert hosts.hostname_file("web") == "web\n"
+
+
+def test_a_linked_container_comes_back_with_another_address() -> None:
+    text = FIXED + "172.17.0.2\tdb 0123 first\n172.17.0.2\tdb\n172.17.0.3\tme"
+    assert hosts.with_address(text, "db 0123 first", "172.17.0.9") == text.replace(
+        "172.17.0.2\tdb 0", "172.17.0.9\tdb 0"
+    )
