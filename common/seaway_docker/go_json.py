@@ -28,6 +28,11 @@ class GoModel(BaseModel):
     omit_empty: ClassVar[frozenset[str]] = frozenset()
     """Docker's names of the fields that are left out of JSON while they are empty (Go's `omitempty`)."""
 
+    @classmethod
+    def arranged(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """An object as it was parsed, with what old clients put elsewhere in its place. Keys may be in any case."""
+        return given
+
     def to_json_fields(self) -> dict[str, Any]:
         """The fields under Docker's names, as inspect shows them."""
         return self.model_dump(by_alias=True)
@@ -95,6 +100,8 @@ def normalise(value: object, annotation: Any) -> object:
 def _normalise_object(value: object, model: type[BaseModel]) -> object:
     if not isinstance(value, dict):
         return value
+    if issubclass(model, GoModel):
+        value = model.arranged(value)
     fields = _fields(model)
     result: dict[str, object] = {}
     for key, item in value.items():

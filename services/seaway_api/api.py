@@ -21,7 +21,7 @@ from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ListInventory
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.records import ContainerLocation, ResolveContainer
 from seaway_kit.tasks import Tasks
@@ -51,6 +51,7 @@ class Api:
         """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""
         if is_container_id(ref) and (node := self.hub.place(ref)) is not None:
             return ref, node
+        ref = await self._linked(ref)
         if (known := await self._known(ref)) is not None:
             return known.id, known.node
         found: ContainerLocation = await self.bus.call(cat.RESOLVE, self._asked(ref))
@@ -70,12 +71,26 @@ class Api:
 
         `meanwhile` is done with what is likely to be given, while it isn't sure.
         """
+        ref = await self._linked(ref)
         if (known := await self._known(ref, meanwhile)) is not None:
             return known
         data = await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))
         container = self.hub.newest(self.hub.records.of(data))
         self.hub.remember(container.id, container.node)
         return container
+
+    async def _linked(self, ref: str) -> str:
+        """The id of what `holder/alias` names, the legacy link of a container; else the reference as it is."""
+        holder, slash, alias = ref.partition("/")
+        if not slash:
+            return ref
+        try:
+            links = (await self.record(holder)).spec.network.links
+        except SeawayError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            return ref
+        return next((link.container for link in links if link.alias == alias and link.container), ref)
 
     async def _known(
         self, ref: str, meanwhile: Callable[[CachedContainer], object] | None = None

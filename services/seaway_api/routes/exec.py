@@ -9,6 +9,7 @@ from seaway_api.routes.logs import TYPED_SINCE
 from seaway_api.routes.relay import both_ways, take_over
 from seaway_api.routes.run import check_size
 from seaway_api.translate.execs import console_size, exec_json, exec_spec
+from seaway_api.translate.older import console_size_since
 from seaway_cluster.run import prepare
 from seaway_contracts import catalogue as cat
 from seaway_contracts.docker_errors import exec_in_paused_container, no_such_exec
@@ -25,6 +26,7 @@ async def create(call: Call) -> web.StreamResponse:
     if not call.request.can_read_body:
         raise InvalidParameter(NO_EXEC_COMMAND)
     body = await call.body(ExecCreate)
+    body = body.model_copy(update={"console_size": console_size_since(call.version, body)})
     parse_detach_keys(body.detach_keys)
     spec = exec_spec("", body)
     container, node = await call.api.locate(call.name)
@@ -43,7 +45,7 @@ async def start(call: Call) -> web.StreamResponse:
     """POST /exec/{name}/start: plain when detached, else the connection is taken over from HTTP."""
     body = await call.optional_body(ExecStart)
     node = await _node(call)
-    height, width = console_size(body.console_size)
+    height, width = console_size(console_size_since(call.version, body))
     check_size(height, width)
     request = StartExec(id=call.name, raw=body.tty, height=height, width=width)
     if body.detach:

@@ -131,7 +131,7 @@ def check_size(height: int, width: int) -> None:
 async def remove(call: Call) -> web.StreamResponse:
     """DELETE /containers/{name}"""
     if call.flag("link"):
-        raise InvalidParameter("container links are not supported: there is none to remove")
+        raise await _no_removal_of_link(call)
     identifier, node = await call.api.locate(call.name)
     request = RemoveContainer(id=identifier, force=call.flag("force"), volumes=call.flag("v"))
     hub = call.api.hub
@@ -140,6 +140,15 @@ async def remove(call: Call) -> web.StreamResponse:
     else:
         hub.forget(identifier)
     return replies.empty()
+
+
+async def _no_removal_of_link(call: Call) -> SeawayError | InvalidParameter:
+    """A link is part of what its container is made of. Raises SeawayError (404) where there is none."""
+    await call.api.locate(call.name)
+    if "/" not in call.name:
+        return InvalidParameter("Conflict, cannot remove the default link name of the container")
+    holder = call.name.partition("/")[0]
+    return InvalidParameter(f"a link stays as long as its container: remove {holder} and create it without the link")
 
 
 async def _command(

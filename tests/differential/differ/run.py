@@ -156,7 +156,7 @@ class _Run:
             if value is None:
                 raise AssertionError(f"no {place} in the answer to {step.method} {step.path}: {body}")
             self.kept[name] = str(value)
-            if step.path.startswith("/containers/create"):
+            if "/containers/create" in step.path:
                 self._made.append(self.kept[name])
             elif step.path == "/networks/create":
                 self._networks.insert(0, self.kept[name])

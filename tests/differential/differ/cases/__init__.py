@@ -21,6 +21,7 @@ GROUPS: Final = (
     "logs",
     "networks",
     "plugins",
+    "older",
     "pruning",
     "renaming",
     "restarting",
