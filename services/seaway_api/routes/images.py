@@ -1,5 +1,7 @@
 """List, inspect, history, tag, commit, remove and prune images."""
 
+from collections import Counter
+
 from aiohttp import web
 
 from seaway_api.api import Api
@@ -9,6 +11,13 @@ from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.commit import image_order
 from seaway_api.translate.image_catalogue import listed, prunable_images
 from seaway_api.translate.images import history_json, image_json, image_line, removed_json
+from seaway_api.translate.since import (
+    CONTAINERS_OF_IMAGES_SINCE,
+    PLATFORM_OF_HISTORY_SINCE,
+    PLATFORM_OF_INSPECT_SINCE,
+    check_image_platform,
+    image_shown,
+)
 from seaway_contracts import catalogue as cat
 from seaway_contracts.archives import CommitContainer, GrantCommit
 from seaway_contracts.containers import State
@@ -35,15 +44,18 @@ async def list_images(call: Call) -> web.StreamResponse:
     filters = Filters({key: values for key, values in filters.values.items() if key in _COMPARED})
     if filters.values or bounds != (None, None):
         images = [one for one in images if image_matches(filters, one.facts, before_ns=bounds[0], since_ns=bounds[1])]
-    if "reference" not in filters and not call.flag("shared-size"):
+    counted = call.version >= CONTAINERS_OF_IMAGES_SINCE
+    if "reference" not in filters and not call.flag("shared-size") and not counted:
         return replies.json_bytes(b"[" + b",".join(one.line_json(call.version) for one in images) + b"]\n")
     shared = catalogue.shared if call.flag("shared-size") else {}
+    users = Counter([use.image_id for use in await _in_use(call.api)]) if counted else None
     return replies.json(
         [
             image_line(
                 one.record,
                 call.version,
                 matching_references(filters, one.facts.references),
+                containers=-1 if users is None else users[one.id],
                 shared=shared.get(one.id, -1),
             )
             for one in images
@@ -74,12 +86,17 @@ async def _image(api: Api, ref: str) -> ImageRecord:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /images/{name}/json"""
-    return replies.json(image_json(await _image(call.api, call.params["name"]), call.version))
+    image = await _image(call.api, call.params["name"])
+    if call.version >= PLATFORM_OF_INSPECT_SINCE:
+        check_image_platform(call.text("platform"), call.params["name"], image)
+    return replies.json(image_shown(call.version, image_json(image, call.version)))
 
 
 async def history(call: Call) -> web.StreamResponse:
     """GET /images/{name}/history"""
     image = await _image(call.api, call.params["name"])
+    if call.version >= PLATFORM_OF_HISTORY_SINCE:
+        check_image_platform(call.text("platform"), call.params["name"], image)
     return replies.json(history_json((await call.api.images()).line_of_parents(image)))
 
 

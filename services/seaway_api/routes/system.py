@@ -23,6 +23,7 @@ from seaway_api.translate.info import (
     version_json,
 )
 from seaway_api.translate.older import info_since
+from seaway_api.translate.since import info_shown
 from seaway_api.translate.volumes import measured, volume_json, volume_places, volume_users
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
@@ -81,7 +82,7 @@ async def info(call: Call) -> web.StreamResponse:
         readers=api.hub.reader_count,
         warnings=api.warnings,
     )
-    return replies.json(info_since(call.version, body))
+    return replies.json(info_shown(call.version, info_since(call.version, body)))
 
 
 async def auth(call: Call) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""A container's record as `GET /containers/{id}/json` shows it (Docker API 1.48). Pure."""
+"""A container's record as `GET /containers/{id}/json` shows it (Docker API 1.51). Pure."""
 
 import posixpath
 from collections.abc import Mapping

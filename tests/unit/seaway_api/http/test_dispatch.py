@@ -21,7 +21,7 @@ from seaway_testing import builders
 from seaway_testing.waiting import GUARD_S, until
 
 
-@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.45", "/v1.48"])
+@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.45", "/v1.51"])
 async def test_ping_in_all_versions(rig: Any, prefix: str) -> None:
     answer = await rig.call("GET", f"{prefix}/_ping")
     assert (answer.status, answer.body) == (200, b"OK")
@@ -138,7 +138,7 @@ async def test_errors_of_other_services_pass_through(rig: Any, failure: Any, cod
 
 async def test_version_and_info_without_nodes(rig: Any) -> None:
     version = (await rig.call("GET", "/version")).json
-    assert (version["ApiVersion"], version["MinAPIVersion"]) == ("1.48", "1.24")
+    assert (version["ApiVersion"], version["MinAPIVersion"]) == ("1.51", "1.24")
     info = (await rig.call("GET", "/info")).json
     assert (info["Images"], info["Containers"], info["Name"]) == (1, 0, "n1")
     assert info["Plugins"]["Network"] == ["bridge", "host", "macvlan", "null"]

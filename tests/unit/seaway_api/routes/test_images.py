@@ -31,6 +31,13 @@ async def test_list_and_inspect(rig: Any) -> None:
     assert (await rig.call("GET", "/images/nope/json")).json["message"] == "No such image: nope:latest"
 
 
+@pytest.mark.parametrize(("version", "users"), [("1.24", -1), ("1.50", -1), ("1.51", 1)])
+async def test_lines_count_containers_from_1_51_on(rig: Any, version: str, users: int) -> None:
+    rig.suite.add(builders.record(1))
+    lines = (await rig.call("GET", f"/v{version}/images/json")).json
+    assert [line["Containers"] for line in lines] == [users]
+
+
 async def test_names_hold_slashes(rig: Any) -> None:
     rig.suite.images["quay.io/a/b:1"] = builders.image(2)
     for path in ("/images/quay.io/a/b:1/json", "/v1.45/images/quay.io%2Fa%2Fb:1/json", "/images/quay.io/a/b:1/history"):
