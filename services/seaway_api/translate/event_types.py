@@ -12,7 +12,7 @@ _OFFERED: Final = ("application/jsonl", "application/x-ndjson", JSON_SEQUENCE)
 
 
 def stream_type(accepted: Iterable[str]) -> str:
-    """The offered type that the client names and likes best; that of all JSON where it names none (`*/*` names none)."""
+    """The offered type that the client names and likes best; JSON's where it names none of them (`*/*` does not)."""
     named = [_weighted(part) for header in accepted for part in header.split(",")]
     chosen = [(weight, -_OFFERED.index(kind), kind) for kind, weight in named if kind in _OFFERED and weight > 0]
     return max(chosen)[2] if chosen else JSON_STREAM

@@ -8,6 +8,7 @@ from differ.steps import Case
 GROUPS: Final = (
     "archiving",
     "attaching",
+    "clients",
     "committing",
     "connecting",
     "create",
@@ -20,8 +21,8 @@ GROUPS: Final = (
     "listing",
     "logs",
     "networks",
-    "plugins",
     "older",
+    "plugins",
     "pruning",
     "renaming",
     "restarting",

@@ -33,7 +33,8 @@ async def test_list_and_inspect(rig: Any) -> None:
 
 @pytest.mark.parametrize(("version", "users"), [("1.24", -1), ("1.50", -1), ("1.51", 1)])
 async def test_lines_count_containers_from_1_51_on(rig: Any, version: str, users: int) -> None:
-    rig.suite.add(builders.record(1))
+    record = rig.suite.add(builders.record(1))
+    rig.suite.images = {"busybox": builders.image(1, id=record.spec.image.id)}
     lines = (await rig.call("GET", f"/v{version}/images/json")).json
     assert [line["Containers"] for line in lines] == [users]
 
