@@ -42,6 +42,8 @@ class GoModel(BaseModel):
         fields: dict[str, Any] = handler(self)
         for name in self.omit_empty:
             # None, "", [], {} are empty; 0 and False are too, unless the field is a pointer in Go (default None).
+            if fields.get(name) == {} and _is_object(type(self), name):
+                continue  # a pointer to an empty object isn't empty
             if name in fields and (
                 fields[name] in (None, "", [], {}) or fields[name] == _fields(type(self))[name.lower()][2]
             ):
@@ -132,6 +134,12 @@ def _fields(model: type[BaseModel]) -> dict[str, tuple[str, Any, Any]]:
         (info.alias or name).lower(): (info.alias or name, info.annotation, info.default)
         for name, info in model.model_fields.items()
     }
+
+
+@lru_cache(maxsize=1024)
+def _is_object(model: type[BaseModel], name: str) -> bool:
+    annotation = _bare(_fields(model)[name.lower()][1])
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 @lru_cache(maxsize=1024)

@@ -125,7 +125,7 @@ class ContainerCreate(ContainerConfig):
         """All fields of HostConfig where there is none; else the five that moby 26.1 takes along, where it lacks them
         (runconfig/config_unix.go). See the base.
         """
-        beside = {key.lower(): value for key, value in given.items() if key.lower() in _HOST_FIELDS}
+        beside = {key.lower(): value for key, value in given.items() if value and key.lower() in _HOST_FIELDS}
         place = next((key for key in given if key.lower() == "hostconfig"), "HostConfig")
         host = given.get(place)
         if host is None:

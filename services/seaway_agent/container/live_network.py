@@ -13,7 +13,7 @@ from seaway_agent.container.hooks.links import host_names
 from seaway_agent.container.hooks.network import endpoint_of, request_of
 from seaway_agent.container.hooks.ports import host_binding, port_address, publish
 from seaway_agent.container.hooks.shared_namespaces import hostname
-from seaway_agent.container.measures import CONNECT_SECONDS
+from seaway_agent.container.measures import CONNECT_SECONDS, NETWORK_SECONDS
 from seaway_agent.dns.port import Resolver, ResolverError
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts
@@ -165,10 +165,11 @@ class LiveNetwork:
         """Bring /etc/hosts of those that are linked to the container up to date, after it was started once more."""
         address = next((one.address for one in endpoints if one.network_id == DEFAULT_NETWORK), "")
         for follower in self._followers(spec.id) if address else ():
-            for link in follower.network.links:
-                if link.container == spec.id:
-                    names = host_names(link)
-                    self._change(follower, "hosts", partial(hosts.with_address, names=names, address=address))
+            with NETWORK_SECONDS.labels("update").time():
+                for link in follower.network.links:
+                    if link.container == spec.id:
+                        names = host_names(link)
+                        self._change(follower, "hosts", partial(hosts.with_address, names=names, address=address))
 
     def _change(self, spec: ContainerSpec, name: str, changed: Callable[[str], str]) -> None:
         """Nothing is raised: the command has been recorded already, or the agent recovers other containers too."""

@@ -44,7 +44,7 @@ async def list_containers(call: Call) -> web.StreamResponse:
     if limit < 0:
         limit = 0
     query = await _resolved(call.api, query)
-    stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
+    stopped = call.flag("all") or limit > 0 or query.includes_stopped
     view = (await call.api.nodes()).view
     now, form, with_size = call.api.now_ns(), endpoint_form(call.version), call.flag("size")
     images, shown = await asyncio.gather(_images(call.api), _shown(call.api, query, stopped=stopped, limit=limit))

@@ -50,10 +50,6 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     case("options of security through 1.24", get("/v1.24/info", at="SecurityOptions")),
     case("the driver through 1.24", get("/v1.24/info", at="ExecutionDriver")),
-    case(
-        "several networks through 1.43",
-        _create("1.43", {"NetworkingConfig": {"EndpointsConfig": {"bridge": {}, "bridge2": {}}}}),
-    ),
     # fields of HostConfig beside those of Config
     case("too little memory beside", _create("1.45", {"Memory": 524_287})),
     case(
