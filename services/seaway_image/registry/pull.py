@@ -16,12 +16,15 @@ from seaway_image.oci.platforms import Platform
 from seaway_image.registry.credentials import Credentials
 from seaway_image.registry.endpoints import RegistrySettings
 from seaway_image.registry.pull_plan import PlannedLayer, asked, check_platform, closing_lines, plan_layers
+from seaway_image.registry.push_plan import compression_in
 from seaway_image.registry.session import RegistrySession
 from seaway_image.registry.transport import HttpTransport
 from seaway_image.store.blobs import Lease
 from seaway_image.store.image_changes import Cause, ImageChange, image_change
 from seaway_image.store.image_store import ImageStore
+from seaway_image.store.names import StoredImage
 from seaway_image.store.progress import Emit, Progress, SharedWork
+from seaway_image.store.remote_blobs import RemoteBlob
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -142,6 +145,7 @@ class _Pull:
         told = [self._order.change(image.id)]
         await self._store.register(image, tags=tags, digests=[(reference, named.digest)], told=told)
         reach(Failpoint.PULL_TOLD)
+        remember(self._store, image, reference)
         moved = any(before.get(tag.canonical) != image.id for tag in tags)
         for line in closing_lines(reference, named.digest, newer=newer or moved):
             self._emit(Progress(line))
@@ -207,6 +211,20 @@ class _Pull:
             if writer is not None:
                 await self._session.download(blob, writer, progress)
         reach(Failpoint.PULL_BLOB)
+
+
+def remember(store: ImageStore, image: StoredImage, repository: Reference) -> None:
+    """The repository has the image's layers: pushes need not send them there again."""
+    for layer in image.layers:
+        store.sources.add(
+            RemoteBlob(
+                diff_id=layer.diff_id,
+                digest=layer.digest,
+                size=layer.size,
+                compression=compression_in(layer.media_type),
+                repository=repository.name,
+            )
+        )
 
 
 class _Meter:
