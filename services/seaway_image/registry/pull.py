@@ -15,7 +15,7 @@ from seaway_image.oci.manifests import MAX_NESTING, Descriptor, Manifest, parse_
 from seaway_image.oci.platforms import Platform
 from seaway_image.registry.credentials import Credentials
 from seaway_image.registry.endpoints import RegistrySettings
-from seaway_image.registry.pull_plan import PlannedLayer, asked, check_platform, closing_lines, plan_layers
+from seaway_image.registry.pull_plan import PlannedLayer, asked, check_platform, plan_layers, status_text
 from seaway_image.registry.push_plan import compression_in
 from seaway_image.registry.session import RegistrySession
 from seaway_image.registry.transport import HttpTransport
@@ -35,8 +35,9 @@ _RESUMABLE: Final = frozenset({Code.UNAVAILABLE, Code.TIMEOUT, Code.INTERNAL})
 
 @dataclass(frozen=True)
 class PullOrder:
-    """What to pull. `platform` None: the default one, and no complaint if a single manifest is for another.
+    """What to pull; a reference without tag and digest means all tags.
 
+    `platform` None: the default one, and no complaint if a single manifest is for another.
     `cause` and `actor`: by which command, and who asked.
     """
 
@@ -45,6 +46,11 @@ class PullOrder:
     credentials: Credentials = Credentials()  # noqa: RUF009 — frozen, so one for all is right
     cause: str = ""
     actor: str = ""
+
+    @property
+    def every_tag(self) -> bool:
+        """Whether all tags of the repository are wanted."""
+        return self.reference.tag is None and self.reference.digest is None
 
     def change(self, image: Digest) -> ImageChange:
         """What is told of a pull that ended well."""
@@ -86,7 +92,13 @@ class Pulls:
 
     def _start(self, key: tuple[str, Platform | None, str], order: PullOrder) -> SharedWork:
         async def work(emit: Emit) -> None:
-            await _Pull(self._store, self._session(order), order, self._default, self._slots, emit).run()
+            session = self._session(order)
+            references = await session.tags() if order.every_tag else [order.reference]
+            newer = False
+            for reference in references:
+                one = _Pull(self._store, session, order, reference, self._default, self._slots, emit)
+                newer |= await one.run(is_last=reference is references[-1])
+            emit(Progress(status_text(order.reference, newer=newer)))
 
         shared: SharedWork
 
@@ -107,6 +119,7 @@ class _Pull:
         store: ImageStore,
         session: RegistrySession,
         order: PullOrder,
+        reference: Reference,
         default: Platform,
         slots: asyncio.Semaphore,
         emit: Emit,
@@ -114,22 +127,23 @@ class _Pull:
         self._store = store
         self._session = session
         self._order = order
+        self._reference = reference
         self._default = default
         self._slots = slots
         self._emit = emit
 
-    async def run(self) -> None:
-        """Pull."""
+    async def run(self, *, is_last: bool) -> bool:
+        """Pull; whether anything has changed. The last one of an order tells of the order."""
         with self._store.blobs.lease() as lease:
             try:
-                await self._run(lease)
+                return await self._run(lease, is_last)
             except SeawayError as error:
                 if error.code not in _RESUMABLE:
                     self._store.discard(lease)
                 raise
 
-    async def _run(self, lease: Lease) -> None:
-        reference = self._order.reference
+    async def _run(self, lease: Lease, is_last: bool) -> bool:
+        reference = self._reference
         first = await self._session.manifest(asked(reference))
         named = await self._store.blobs.put(first.data, lease=lease)
         manifest_digest, manifest = await self._choose(first.data, first.media_type, lease)
@@ -142,13 +156,13 @@ class _Pull:
         image = await self._store.check(manifest_digest)
         reach(Failpoint.PULL_CHECKED)
         tags = [] if reference.digest else [reference.with_default_tag()]
-        told = [self._order.change(image.id)]
+        told = [self._order.change(image.id)] if is_last else []
         await self._store.register(image, tags=tags, digests=[(reference, named.digest)], told=told)
         reach(Failpoint.PULL_TOLD)
         remember(self._store, image, reference)
         moved = any(before.get(tag.canonical) != image.id for tag in tags)
-        for line in closing_lines(reference, named.digest, newer=newer or moved):
-            self._emit(Progress(line))
+        self._emit(Progress(f"Digest: {named.digest}"))
+        return newer or moved
 
     async def _choose(self, data: bytes, media_type: str, lease: Lease) -> tuple[Digest, Manifest]:
         """Down through indexes to the manifest for the platform."""

@@ -29,7 +29,7 @@ from seaway_image.registry.refusals import Refusal, push_error
 from seaway_image.registry.session import RegistrySession
 from seaway_image.registry.transport import HttpTransport
 from seaway_image.registry.upload import Target, UploadTimeouts
-from seaway_image.registry.uploads import PARALLEL, Sleep, Uploads, first, send_blob
+from seaway_image.registry.uploads import PARALLEL, Sleep, Uploads, first
 from seaway_image.store.blobs import Blob, Lease
 from seaway_image.store.image_changes import Cause, ImageChange, image_change
 from seaway_image.store.image_store import ImageStore
@@ -81,7 +81,6 @@ class Pushes:
         self._tasks = tasks
         self._uploads = Uploads(store, tasks, parallel=parallel, sleep=sleep)
         self._timeouts = timeouts or UploadTimeouts()
-        self._sleep = sleep
 
     async def push(self, order: PushOrder) -> AsyncGenerator[Progress, None]:
         """Push, and say how it goes; raises SeawayError. Whoever stops listening stops the push."""
@@ -106,7 +105,7 @@ class Pushes:
             account = order.credentials.fingerprint
             for one in planned:
                 told = [order.change(one.image.id)] if one is planned[-1] else []
-                await _Push(self._store, self._uploads, target, account, one, emit, self._sleep).run(told)
+                await _Push(self._store, self._uploads, target, account, one, emit).run(told)
 
     async def _plan(self, tag: Reference, image: Digest, lease: Lease) -> "_Planned":
         stored = self._store.table.images[image]
@@ -119,7 +118,7 @@ class Pushes:
         def is_remote(layer: StoredLayer) -> bool:
             return self._store.sources.has(layer.digest, layer.diff_id)
 
-        return _Planned(tag, stored, data, manifest, plan_push(data, manifest, stored, is_remote))
+        return _Planned(tag, stored, data, manifest, plan_push(manifest, stored, is_remote))
 
     def _mounted(self, target: Reference, planned: Sequence["_Planned"]) -> list[str]:
         """Repositories from which layers may be mounted."""
@@ -154,7 +153,6 @@ class _Push:
         account: str,
         planned: _Planned,
         emit: Emit,
-        sleep: Sleep,
     ) -> None:
         self._store = store
         self._uploads = uploads
@@ -162,13 +160,12 @@ class _Push:
         self._account = account
         self._planned = planned
         self._emit = emit
-        self._sleep = sleep
 
     async def run(self, told: Sequence[ImageChange]) -> None:
         """Layers, config, manifest; then the image has its name by digest here, too."""
         planned, tag = self._planned, self._planned.tag
         blobs = await self._layers()
-        await send_blob(self._store, self._target, planned.image.id, self._sleep)
+        await self._uploads.deliver_config(planned.image.id, self._target, self._account)
         data, media_type = planned.data, planned.manifest.media_type
         if not planned.plan.as_is:
             layers = [_descriptor(layer, blobs[layer.key]) for layer in planned.plan.layers]

@@ -18,13 +18,13 @@ from seaway_image.oci.manifests import (
     Descriptor,
     Manifest,
     encode_descriptor,
-    encode_manifest,
 )
 from seaway_image.store.names import NameTable, StoredImage, StoredLayer
 from seaway_image.store.remote_blobs import RemoteBlob
 
 _SMALL: Final = 100 << 10
 _MIDDLE: Final = 10 << 20
+_DOCKERS: Final = "application/vnd.docker."
 _FINAL_CODES: Final = frozenset({"UNAUTHORIZED", "DENIED", "UNSUPPORTED", "NAME_INVALID"})
 _FINAL_STATUS: Final = frozenset({401, 403, 405, 501})
 
@@ -63,20 +63,23 @@ def compression_in(media_type: str) -> str:
     return ""
 
 
-def plan_push(
-    data: bytes, manifest: Manifest, image: StoredImage, is_remote: Callable[[StoredLayer], bool]
-) -> PushPlan:
-    """What a push of the image, whose stored manifest is `data`, sends. `is_remote`: a registry has this very blob.
+def plan_push(manifest: Manifest, image: StoredImage, is_remote: Callable[[StoredLayer], bool]) -> PushPlan:
+    """What a push of the image, which is stored under this manifest, sends. `is_remote`: a registry has this very blob.
 
-    A plain layer that came from no registry is compressed. A manifest that was made here, only to keep the image, is
-    made anew in Docker's form.
+    A plain layer that came from no registry is compressed. Then the manifest is made anew, as it is where it was made
+    here of parts of another image, whose types are those of another form.
     """
     layers = tuple(
         PlannedLayer(layer, packed=not compression_in(layer.media_type) and not is_remote(layer))
         for layer in image.layers
     )
-    made_here = data == encode_manifest(manifest.config, manifest.layers)
-    return PushPlan(layers, as_is=not made_here and not any(layer.packed for layer in layers))
+    types = [manifest.config.media_type, *(layer.media_type for layer in manifest.layers)]
+    of_one_form = len({_is_dockers(one) for one in (manifest.media_type, *types)}) == 1
+    return PushPlan(layers, as_is=of_one_form and not any(layer.packed for layer in layers))
+
+
+def _is_dockers(media_type: str) -> bool:
+    return media_type.startswith(_DOCKERS)
 
 
 def pushed_manifest(config: Descriptor, layers: Sequence[Descriptor]) -> tuple[bytes, str]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urlencode, urljoin
 
 import aiohttp
 
@@ -35,6 +35,7 @@ from seaway_image.registry.endpoints import (
     origin,
 )
 from seaway_image.registry.refusals import Refusal, Unauthorized, denied, docker_error, parse_refusal
+from seaway_image.registry.remote import MAX_TAG_PAGE, MAX_TAGS, next_page, read_tags
 from seaway_image.registry.transport import Body, Broken, HttpTransport, Response, Unreachable
 from seaway_image.store.ingest import BlobWriter, DigestMismatch
 
@@ -45,6 +46,7 @@ _ERROR_BODY: Final = 64 << 10
 _CHUNK: Final = 1 << 18
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
+Told = Callable[[Refusal], SeawayError]
 
 
 def backoff(attempt: int, asked_s: float | None, jitter: float) -> float:
@@ -93,13 +95,41 @@ class RegistrySession:
 
     # --- what a pull needs
 
-    async def manifest(self, reference: str) -> FetchedManifest:
-        """The manifest or index under a tag or digest, its digest verified; raises SeawayError in Docker's words."""
+    async def manifest(self, reference: str, *, told: Told | None = None) -> FetchedManifest:
+        """The manifest or index under a tag or digest, its digest verified; raises SeawayError in Docker's words.
+
+        `told` makes an error of a refusal, where that is not a pull's.
+        """
 
         async def fetch(endpoint: Endpoint) -> FetchedManifest:
             return await self.retrying(lambda: self._fetch_manifest(endpoint, reference))
 
-        return await self.across(fetch, reference)
+        return await self.across(fetch, reference, told)
+
+    async def document(self, blob: Descriptor) -> bytes:
+        """A small blob, verified; raises SeawayError."""
+
+        async def fetch(endpoint: Endpoint) -> bytes:
+            async with self._get(self.url(endpoint, f"blobs/{blob.digest}"), endpoint, {}) as response:
+                return await _body(response, blob.size)
+
+        data = await self.across(lambda endpoint: self.retrying(lambda: fetch(endpoint)), blob.digest)
+        if digest_of(data) != blob.digest:
+            raise SeawayError(Code.INTERNAL, f"blob {blob.digest} is not what the registry has sent for it")
+        return data
+
+    async def tags(self) -> list[Reference]:
+        """All tags of the repository, in the registry's order; raises SeawayError in Docker's words."""
+        found: dict[Reference, None] = {}
+        last = ""
+        while True:
+            page, after = await self._tag_page(last)
+            found |= dict.fromkeys(page)
+            if len(found) > MAX_TAGS:
+                raise SeawayError(Code.TOO_LARGE, f"{self.repository.familiar_name} has more than {MAX_TAGS} tags")
+            if not after or after == last or not page:
+                return list(found)
+            last = after
 
     async def download(self, blob: Descriptor, writer: BlobWriter, progress: Callable[[int], None]) -> None:
         """Fetch a blob into `writer`, going on where it stands; `progress` is told the bytes there are so far.
@@ -135,9 +165,13 @@ class RegistrySession:
         async with self._get(f"{endpoint.url}/v2/", endpoint, {}):
             return
 
+    async def _tag_page(self, last: str) -> tuple[list[Reference], str]:
+        return await self.across(lambda endpoint: self.retrying(lambda: self._fetch_tags(endpoint, last)), "")
+
     # --- endpoints and attempts
 
-    async def across(self, call: Callable[[Endpoint], Awaitable[T]], reference: str) -> T:
+    async def across(self, call: Callable[[Endpoint], Awaitable[T]], reference: str, told: Told | None = None) -> T:
+        """What `call` gives at the first endpoint that serves; raises SeawayError."""
         last: Exception | None = None
         for endpoint in list(self._endpoints):
             try:
@@ -149,7 +183,7 @@ class RegistrySession:
             self._endpoints.insert(0, endpoint)
             return found
         if isinstance(last, Refusal):
-            raise docker_error(last, self.repository, reference) from last
+            raise (told(last) if told else docker_error(last, self.repository, reference)) from last
         raise last or RuntimeError("a registry without endpoints")
 
     def _preferred(self, before: Exception | None, error: Exception) -> Exception:
@@ -157,6 +191,7 @@ class RegistrySession:
         return before if isinstance(before, Refusal) and not isinstance(error, Refusal) else error
 
     async def retrying(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What `call` gives, tried again where that may help."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await call()
@@ -174,6 +209,7 @@ class RegistrySession:
     # --- requests
 
     def url(self, endpoint: Endpoint, what: str) -> str:
+        """Of something in the repository."""
         return f"{endpoint.url}/v2/{quote(self.repository.path)}/{quote(what, safe='/:@')}"
 
     async def _fetch_manifest(self, endpoint: Endpoint, reference: str) -> FetchedManifest:
@@ -185,6 +221,12 @@ class RegistrySession:
             if stated.startswith("sha256:") and parse_digest(stated) != digest:
                 raise SeawayError(Code.INTERNAL, f"manifest verification failed for digest {stated}: received {digest}")
             return FetchedManifest(data, digest, response.headers.get("Content-Type", ""))
+
+    async def _fetch_tags(self, endpoint: Endpoint, last: str) -> tuple[list[Reference], str]:
+        url = self.url(endpoint, "tags/list") + (f"?{urlencode({'last': last})}" if last else "")
+        async with self._get(url, endpoint, {}) as response:
+            links = response.headers.getall("Link", [])
+            return read_tags(await _body(response, MAX_TAG_PAGE), self.repository), next_page(links)
 
     async def _fetch_blob(
         self, endpoint: Endpoint, blob: Descriptor, writer: BlobWriter, progress: Callable[[int], None]

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,29 +58,42 @@ class Uploads:
 
         Pushes of one `account` share the upload. Whoever leaves last takes it with him.
         """
-        key = (target.session.repository.name, layer.key, account)
-        delivery = self._running.get(key) or self._start(key, layer, target)
+
+        async def work(emit: Emit) -> Blob:
+            if self._slots.locked():
+                emit(Progress("Waiting", short(layer.stored.diff_id)))
+            async with self._slots:
+                return await _LayerUpload(self._store, self._tasks, layer, target, emit, self._sleep).run()
+
+        return await self._shared((target.session.repository.name, layer.key, account), work, emit)
+
+    async def deliver_config(self, config: Digest, target: Target, account: str) -> Blob:
+        """The same for a config, of which nothing is told."""
+
+        async def work(_: Emit) -> Blob:
+            return await _send(self._store, target, config, self._sleep)
+
+        return await self._shared((target.session.repository.name, config, account), work, lambda _: None)
+
+    async def _shared(self, key: tuple[str, str, str], work: Callable[[Emit], Awaitable[Blob]], emit: Emit) -> Blob:
+        delivery = self._running.get(key) or self._start(key, work)
         assert delivery.shared is not None  # set by `_start`
         async with aclosing(delivery.shared.follow()) as lines:
             async for progress in lines:
                 emit(progress)
         return delivery.blobs[0]
 
-    def _start(self, key: tuple[str, str, str], layer: PlannedLayer, target: Target) -> _Delivery:
+    def _start(self, key: tuple[str, str, str], work: Callable[[Emit], Awaitable[Blob]]) -> _Delivery:
         delivery = self._running[key] = _Delivery()
 
-        async def work(emit: Emit) -> None:
-            if self._slots.locked():
-                emit(Progress("Waiting", short(layer.stored.diff_id)))
-            async with self._slots:
-                upload = _LayerUpload(self._store, self._tasks, layer, target, emit, self._sleep)
-                delivery.blobs.append(await upload.run())
+        async def deliver(emit: Emit) -> None:
+            delivery.blobs.append(await work(emit))
 
         def ended() -> None:
             if self._running.get(key) is delivery:
                 del self._running[key]
 
-        delivery.shared = SharedWork(f"upload {layer.key} to {key[0]}", work, self._tasks, ended)
+        delivery.shared = SharedWork(f"upload {key[1]} to {key[0]}", deliver, self._tasks, ended)
         return delivery
 
 
@@ -220,14 +233,12 @@ async def retried(attempt: Callable[[], Awaitable[Blob]], tell: Callable[[str], 
     raise RuntimeError("no attempt was made")
 
 
-async def send_blob(store: ImageStore, target: Target, digest: Digest, sleep: Sleep) -> Blob:
-    """See to it that the repository has a small blob, such as a config, of which nothing is told."""
+async def _send(store: ImageStore, target: Target, digest: Digest, sleep: Sleep) -> Blob:
+    """See to it that the repository has a small blob."""
     blob = Blob(digest, store.blobs.require(digest))
-    try:
+    with suppress(Unreachable):  # the upload says so, after some tries
         if await target.holds(digest, blob.size):
             return blob
-    except Unreachable:
-        pass
     upload = BlobUpload(target, StoredContent(store.blobs, blob), lambda _: None)
     return await retried(upload.attempt, lambda _: None, sleep)
 
