@@ -26,8 +26,6 @@ from seaway_contracts.images import (
     ListImages,
     PullRequest,
     PullStarted,
-    PushRequest,
-    PushStarted,
     RemovedImages,
     RemoveImage,
     TagRequest,
@@ -39,7 +37,7 @@ from seaway_image.oci.platforms import parse_platform
 from seaway_image.registry.credentials import credentials_from
 from seaway_image.registry.login import RegistryCalls
 from seaway_image.registry.pull import PullOrder, Pulls
-from seaway_image.registry.push import Pushes, PushOrder
+from seaway_image.registry.push import Pushes
 from seaway_image.registry.queries import RegistryQueries
 from seaway_image.registry.transport import HttpTransport
 from seaway_image.settings import ImageSettings
@@ -49,10 +47,11 @@ from seaway_image.store.image_changes import Cause
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import read_reference
 from seaway_image.store.paging import page
-from seaway_image.transfers import PULLS, PUSHES, Transfers
+from seaway_image.transfers import PULLS, PushCalls, Transfers
 from seaway_kit import tls
 from seaway_kit.addresses import join_address, split_address
 from seaway_kit.service import ServiceContext
+from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 _COLLECT_EVERY_S: Final = 600.0
@@ -63,21 +62,11 @@ COLLECTED: Final = Counter("seaway_image_collected_bytes_total", "Bytes of blobs
 class ImageService:
     """The calls. Each may come twice, and then does its work once."""
 
-    def __init__(
-        self,
-        store: ImageStore,
-        pulls: Pulls,
-        pushes: Pushes,
-        bus: Bus,
-        transfers: Transfers,
-        url: str,
-        access: Access,
-    ) -> None:
+    def __init__(self, store: ImageStore, pulls: Pulls, bus: Bus, tasks: Tasks, url: str, access: Access) -> None:
         self._store = store
         self._pulls = pulls
-        self._pushes = pushes
         self._bus = bus
-        self._transfers = transfers
+        self._transfers = Transfers(bus, tasks)
         self._url = url
         self._access = access
 
@@ -86,7 +75,6 @@ class ImageService:
         await self._bus.serve(catalogue.GET_IMAGE, self.get)
         await self._bus.serve(catalogue.LIST_IMAGES, self.list_images)
         await self._bus.serve(catalogue.PULL_IMAGE, self.pull)
-        await self._bus.serve(catalogue.PUSH_IMAGE, self.push)
         await self._bus.serve(catalogue.TAG_IMAGE, self.tag)
         await self._bus.serve(catalogue.REMOVE_IMAGE, self.remove)
         await self._bus.serve(catalogue.BLOB_ENDPOINT, self.locate)
@@ -145,7 +133,7 @@ class ImageService:
                 log.warning("blobs could not be collected: %s", error)
             await asyncio.sleep(_COLLECT_EVERY_S)
 
-    # --- pull and push
+    # --- pull
 
     async def pull(self, request: PullRequest, command: Command) -> PullStarted:
         """Start a pull; lines and outcome go over the stream."""
@@ -161,18 +149,6 @@ class ImageService:
         name = f"pull of {order.reference.familiar}"
         await self._transfers.start(name, request.stream, self._pulls.pull(order), PULLS)
         return PullStarted()
-
-    async def push(self, request: PushRequest, command: Command) -> PushStarted:
-        """Start a push; lines and outcome go over the stream."""
-        order = PushOrder(
-            reference=read_reference(request.ref),
-            credentials=credentials_from(request.auth),
-            cause=command.id,
-            actor=command.actor,
-        )
-        name = f"push of {order.reference.familiar}"
-        await self._transfers.start(name, request.stream, self._pushes.push(order), PUSHES)
-        return PushStarted()
 
 
 @asynccontextmanager
@@ -194,8 +170,9 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         access = Access(_token(settings.root / "image" / "service-token"))
         url = await stack.enter_async_context(_http(settings, store, access))
         pushes = Pushes(store, transport, settings.registries, context.tasks, parallel=settings.max_concurrent_uploads)
-        service = ImageService(store, pulls, pushes, context.bus, Transfers(context.bus, context.tasks), url, access)
+        service = ImageService(store, pulls, context.bus, context.tasks, url, access)
         await service.serve()
+        await PushCalls(pushes, context.bus, context.tasks).serve()
         await RegistryCalls(transport, settings.registries).serve(context.bus)
         await RegistryQueries(transport, settings.registries).serve(context.bus)
         context.tasks.eternal("collect", service.collect_always())

@@ -8,9 +8,14 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from seaway_bus.bus import Bus
+from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
+from seaway_contracts import catalogue
 from seaway_contracts.errors import Code, SeawayError
+from seaway_contracts.images import PushRequest, PushStarted
+from seaway_image.registry.credentials import credentials_from
+from seaway_image.registry.push import Pushes, PushOrder
+from seaway_image.store.names import read_reference
 from seaway_image.store.progress import Progress
 from seaway_kit.tasks import Tasks, cancel
 
@@ -61,6 +66,30 @@ class Transfers:
             await cancel(sending)
             self._streams.discard(stream.id)
             await stream.close()
+
+
+class PushCalls:
+    """The call that starts a push. It may come twice, and then is carried out once."""
+
+    def __init__(self, pushes: Pushes, bus: Bus, tasks: Tasks) -> None:
+        self._pushes = pushes
+        self._bus = bus
+        self._transfers = Transfers(bus, tasks)
+
+    async def serve(self) -> None:
+        """Answer on the bus from now on."""
+        await self._bus.serve(catalogue.PUSH_IMAGE, self._push)
+
+    async def _push(self, request: PushRequest, command: Command) -> PushStarted:
+        order = PushOrder(
+            reference=read_reference(request.ref),
+            credentials=credentials_from(request.auth),
+            cause=command.id,
+            actor=command.actor,
+        )
+        name = f"push of {order.reference.familiar}"
+        await self._transfers.start(name, request.stream, self._pushes.push(order), PUSHES)
+        return PushStarted()
 
 
 async def _send_lines(name: str, stream: ByteStream, lines: AsyncGenerator[Progress, None], ended: Counter) -> None:
