@@ -15,12 +15,14 @@ _HERE = Path(__file__).parent
 sys.path[:0] = [path for path in (str(_HERE), str(_HERE.parent / "e2e")) if path not in sys.path]
 
 from differ.pair import DOCKER_METRICS, Pair
+from differ.registries import REGISTRY_PORT, SEARCH_PORT, SearchServer
 from e2e_rig.dockerd import Dockerd
 from e2e_rig.engine import Engine
+from e2e_rig.registry import Registry
 from e2e_rig.seaway import Seaway
 from e2e_rig.world import World
 
-_NEEDED = ("dockerd", "containerd", "runc", "nats-server", "crun", "conmon", "ip", "nft", "busybox")
+_NEEDED = ("dockerd", "containerd", "runc", "nats-server", "crun", "conmon", "ip", "nft", "busybox", "docker-registry")
 
 
 @pytest.hookimpl(trylast=True)
@@ -54,6 +56,10 @@ def _start(engine: Engine, stack: ExitStack) -> World:
     stack.callback(world.close)
     stack.callback(engine.purge)
     with world.inside():
+        place = engine.run.parent / "registry"
+        place.mkdir()
+        stack.callback(Registry.start(place, port=REGISTRY_PORT).stop)
+        stack.callback(SearchServer(SEARCH_PORT).close)
         engine.start()
     Pair.load(engine)
     return world

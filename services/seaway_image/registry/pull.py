@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_contracts.errors import Code, SeawayError, bad_request, internal
 from seaway_docker.references import Reference
 from seaway_image.oci.configs import ImageDocument, parse_config
 from seaway_image.oci.digests import Digest, parse_digest, short
@@ -18,7 +18,7 @@ from seaway_image.registry.endpoints import RegistrySettings
 from seaway_image.registry.pull_plan import PlannedLayer, asked, check_platform, plan_layers, status_text
 from seaway_image.registry.push_plan import compression_in
 from seaway_image.registry.session import RegistrySession
-from seaway_image.registry.transport import HttpTransport
+from seaway_image.registry.transport import HttpTransport, Unreachable
 from seaway_image.store.blobs import Lease
 from seaway_image.store.image_changes import Cause, ImageChange, image_change
 from seaway_image.store.image_store import ImageStore
@@ -92,13 +92,10 @@ class Pulls:
 
     def _start(self, key: tuple[str, Platform | None, str], order: PullOrder) -> SharedWork:
         async def work(emit: Emit) -> None:
-            session = self._session(order)
-            references = await session.tags() if order.every_tag else [order.reference]
-            newer = False
-            for reference in references:
-                one = _Pull(self._store, session, order, reference, self._default, self._slots, emit)
-                newer |= await one.run(is_last=reference is references[-1])
-            emit(Progress(status_text(order.reference, newer=newer)))
+            try:
+                await self._pull(order, emit)
+            except Unreachable as error:  # Docker's status for it is 500
+                raise internal(error.message) from error
 
         shared: SharedWork
 
@@ -108,6 +105,15 @@ class Pulls:
 
         shared = SharedWork(f"pull {key[0]}", work, self._tasks, ended)
         return shared
+
+    async def _pull(self, order: PullOrder, emit: Emit) -> None:
+        session = self._session(order)
+        references = await session.tags() if order.every_tag else [order.reference]
+        newer = False
+        for reference in references:
+            one = _Pull(self._store, session, order, reference, self._default, self._slots, emit)
+            newer |= await one.run(is_last=reference is references[-1])
+        emit(Progress(status_text(order.reference, newer=newer)))
 
     def _session(self, order: PullOrder) -> RegistrySession:
         return RegistrySession(self._transport, order.reference, self._settings, order.credentials)

@@ -34,7 +34,12 @@ class Refusal(Exception):
     def __str__(self) -> str:
         if not self.code:
             return self.message
-        return f"{self.code.lower().replace('_', ' ')}: {self.message}"
+        return f"{self.words}: {self.message}"
+
+    @property
+    def words(self) -> str:
+        """The code as Docker writes it."""
+        return self.code.lower().replace("_", " ")
 
     @property
     def transient(self) -> bool:
@@ -88,6 +93,8 @@ def denied() -> Refusal:
 def docker_error(refusal: Refusal, repository: Reference, reference: str = "") -> SeawayError:
     """The refusal of a pull in Docker's words; `reference` is the tag or digest that was asked for."""
     name = repository.familiar_name
+    if refusal.bare and refusal.code == "DENIED":
+        return SeawayError(Code.INTERNAL, refusal.words)
     if refusal.code == "DENIED":
         text = f"pull access denied for {name}, repository does not exist or may require 'docker login': {refusal}"
         return SeawayError(Code.NOT_FOUND, text)
@@ -104,5 +111,5 @@ def docker_error(refusal: Refusal, repository: Reference, reference: str = "") -
 
 def push_error(refusal: Refusal) -> SeawayError:
     """The refusal of a push in Docker's words."""
-    text = refusal.code.lower().replace("_", " ") if refusal.bare else str(refusal)
+    text = refusal.words if refusal.bare else str(refusal)
     return SeawayError(Code.UNAVAILABLE if refusal.transient else Code.INTERNAL, text)

@@ -70,4 +70,4 @@ def inspection_error(refusal: Refusal) -> SeawayError:
     code = _CODES.get(refusal.status, Code.INTERNAL)
     if refusal.status == 404 and not refusal.code:
         return SeawayError(code, "manifest unknown: manifest unknown")
-    return SeawayError(code, refusal.code.lower().replace("_", " ") if refusal.bare else str(refusal))
+    return SeawayError(code, refusal.words if refusal.bare else str(refusal))

@@ -21,6 +21,8 @@ GROUPS: Final = (
     "logs",
     "networks",
     "pruning",
+    "pushing",
+    "registries",
     "renaming",
     "restarting",
     "stats",
