@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode
 
 import aiohttp
 
@@ -29,8 +29,8 @@ from seaway_image.registry.credentials import Credentials
 from seaway_image.registry.endpoints import (
     Endpoint,
     RegistrySettings,
-    check_hop,
     endpoints_for,
+    follow,
     may_carry_credentials,
     origin,
 )
@@ -310,7 +310,7 @@ class RegistrySession:
             return _Cached(f"Bearer {credentials.registry_token}", float("inf"))
         own = f"repository:{self.repository.path}:pull" if self.repository.path else ""
         scope = self.scope or challenge.parameters.get("scope") or own
-        realm = check_hop(endpoint, urljoin(endpoint.url, challenge.parameters.get("realm", "")), "token realm")
+        realm = follow(endpoint, endpoint.url, challenge.parameters.get("realm", ""), "token realm")
         form, headers, method = None, {}, "GET"
         url = token_url(Challenge("bearer", challenge.parameters | {"realm": realm}), scope, credentials.username)
         if credentials.identity_token:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
@@ -20,7 +20,7 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from seaway_contracts.errors import Code, SeawayError
-from seaway_image.registry.endpoints import Endpoint, check_hop, is_forbidden_address, may_carry_credentials, origin
+from seaway_image.registry.endpoints import Endpoint, follow, is_forbidden_address, may_carry_credentials, origin
 from seaway_kit.addresses import is_loopback
 
 MAX_REDIRECTS: Final = 5
@@ -136,7 +136,7 @@ class HttpTransport:
                 raise Broken(f'{method.capitalize()} "{url}": {describe(error, url)}') from error
             finally:
                 response.release()
-            target = check_hop(endpoint, urljoin(url, location), "redirect")
+            target = follow(endpoint, url, location, "redirect")
             if origin(target) != origin(url) or form is not None:
                 headers = {key: text for key, text in headers.items() if key not in _SECRETS}
                 method, form = ("GET", None) if form is not None else (method, form)

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from seaway_contracts.errors import Code, SeawayError
 from seaway_image.oci.digests import Digest
-from seaway_image.registry.endpoints import Endpoint, check_hop
+from seaway_image.registry.endpoints import Endpoint, follow
 from seaway_image.registry.push_plan import uploaded_range
 from seaway_image.registry.refusals import Refusal
 from seaway_image.registry.session import RegistrySession
@@ -120,7 +120,7 @@ class Target:
     def location(self, response: Response, asked: str) -> str:
         """Where the registry wants the next request; raises SeawayError(FORBIDDEN) for a place that it can't mean."""
         given = response.headers.get("Location", "")
-        return check_hop(self.endpoint, urljoin(asked, given), "upload") if given else asked
+        return follow(self.endpoint, asked, given, "upload") if given else asked
 
 
 class BlobUpload:
