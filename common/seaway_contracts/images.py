@@ -133,10 +133,75 @@ class PullRequest(Payload):
     stream: str
     platform: str = ""
     auth: RegistryAuth | None = None
+    all_tags: bool = False
+    """Every tag of the repository, where `ref` has neither tag nor digest."""
 
 
 class PullStarted(Payload):
     """The pull runs; the end of its stream reports the outcome."""
+
+
+class PushRequest(Payload):
+    """Push `ref`, all tags of the repository where it has none; progress goes as JSON lines over `stream`."""
+
+    ref: str
+    stream: str
+    auth: RegistryAuth | None = None
+
+
+class PushStarted(Payload):
+    """The push runs; the end of its stream reports the outcome."""
+
+
+class SearchRequest(Payload):
+    """Search a registry for `term`, which may begin with the registry's host; at most `limit` results."""
+
+    term: str
+    limit: int = 25
+    auth: RegistryAuth | None = None
+
+
+class FoundRepository(Payload):
+    """One result of a search."""
+
+    name: str
+    description: str = ""
+    star_count: int = 0
+    is_official: bool = False
+    is_automated: bool = False
+
+
+class FoundRepositories(Payload):
+    """The results of a search, in the registry's order."""
+
+    results: tuple[FoundRepository, ...] = ()
+
+
+class RemoteImageRequest(Payload):
+    """Ask a registry what `ref` is there."""
+
+    ref: str
+    auth: RegistryAuth | None = None
+
+
+class RemotePlatform(Payload):
+    """A platform for which an image is made."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
+
+
+class RemoteImage(Payload):
+    """An image in a registry: its manifest or index, and the platforms. `size` in bytes, of that document."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: dict[str, str] = Field(default_factory=dict)
+    platforms: tuple[RemotePlatform, ...] = ()
 
 
 class TagRequest(Payload):

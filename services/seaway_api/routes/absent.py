@@ -10,8 +10,6 @@ from seaway_api.routes.call import ApiRoute, Call
 
 _NOT_YET: Final = (
     ("POST", "/build", "building images"),
-    ("POST", "/images/{name}/push", "pushing images"),
-    ("GET", "/images/search", "searching registries"),
     ("POST", "/swarm/init", "swarm mode"),
     ("POST", "/swarm/join", "swarm mode"),
 )

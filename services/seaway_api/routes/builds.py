@@ -5,9 +5,10 @@ from typing import Final
 from aiohttp import web
 
 from seaway_api.http import replies
-from seaway_api.routes.call import Call, parse_int, tell_prune
+from seaway_api.routes.call import Call, tell_prune
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters, parse_filters, until_ns
+from seaway_docker.numbers import parse_int
 
 _FAILED: Final = "failed to prune build cache: "
 _SINGLE: Final = ("description", "id", "inuse", "parent", "private", "shared", "type", "until")

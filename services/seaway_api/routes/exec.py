@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from seaway_api.http import replies
-from seaway_api.routes.call import Call, parse_int
+from seaway_api.routes.call import Call
 from seaway_api.routes.detach import DetachScanner, parse_detach_keys
 from seaway_api.routes.logs import TYPED_SINCE
 from seaway_api.routes.relay import both_ways, take_over
@@ -18,6 +18,7 @@ from seaway_contracts.execs import ExecId, ResizeExec, StartExec, container_pref
 from seaway_contracts.records import ResolveContainer
 from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter
 from seaway_docker.model_container import ExecCreate, ExecStart
+from seaway_docker.numbers import parse_int
 from seaway_docker.streams import RAW_STREAM, stream_media_type
 
 

@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from seaway_api.http import replies
-from seaway_api.routes.call import Call, parse_int
+from seaway_api.routes.call import Call
 from seaway_cluster.start_and_remove import made_first
 from seaway_cluster.start_and_remove import remove as remove_container
 from seaway_cluster.wait import Condition, Ended, is_up, waiting
@@ -23,6 +23,7 @@ from seaway_contracts.commands import (
 from seaway_contracts.docker_errors import cannot_kill, cannot_restart, container_not_running
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_docker.errors import InvalidParameter, invalid_wait_condition
+from seaway_docker.numbers import parse_int
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7

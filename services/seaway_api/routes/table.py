@@ -15,6 +15,7 @@ from seaway_api.routes import (
     images,
     logs,
     networks,
+    registries,
     run,
     stats,
     system,
@@ -86,14 +87,17 @@ def _images() -> list[ApiRoute]:
         Route("GET", "/images/json", images.list_images),
         Route("GET", "/images/get", transfer.save_many, waits=True),
         Route("POST", "/images/create", transfer.create, waits=True),
+        Route("GET", "/images/search", registries.search, waits=True),
         Route("POST", "/images/load", transfer.load, waits=True),
         Route("POST", "/images/prune", images.prune),
         Route("POST", "/build/prune", builds.prune),
         Route("POST", "/images/{name}/tag", images.tag),
+        Route("POST", "/images/{name}/push", registries.push, waits=True),
         Route("GET", "/images/{name}/json", images.inspect),
         Route("GET", "/images/{name}/history", images.history),
         Route("GET", "/images/{name}/get", transfer.save_one, waits=True),
         Route("DELETE", "/images/{name}", images.remove),
+        Route("GET", "/distribution/{name}/json", registries.distribution, waits=True),
     ]
 
 

@@ -32,17 +32,19 @@ async def create(call: Call) -> web.StreamResponse:
 
 
 async def _pull(call: Call) -> web.StreamResponse:
-    reference = parse_reference(call.text("fromImage")).with_tag_or_digest(call.text("tag")).with_default_tag()
+    reference = parse_reference(call.text("fromImage")).with_tag_or_digest(call.text("tag"))
     auth = parse_registry_auth(call.request.headers.get("X-Registry-Auth", ""))
     async with call.api.stream(service="image") as stream:
-        request = PullRequest(ref=reference.familiar, stream=stream.id, platform=call.text("platform"), auth=auth)
+        request = PullRequest(
+            ref=reference.familiar, stream=stream.id, platform=call.text("platform"), auth=auth, all_tags=True
+        )
         await call.api.bus.call(cat.PULL_IMAGE, request, command=call.command())
-        response = await _relay(call, stream)
+        response = await relay(call, stream)
         await stream.end()
         return response
 
 
-async def _relay(call: Call, stream: ByteStream) -> web.StreamResponse:
+async def relay(call: Call, stream: ByteStream) -> web.StreamResponse:
     """An error before the first byte gives a status, a later one a line in the stream."""
     response: web.StreamResponse | None = None
     try:

@@ -5,13 +5,13 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
@@ -20,12 +20,15 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from seaway_contracts.errors import Code, SeawayError
-from seaway_image.registry.endpoints import Endpoint, check_hop, is_forbidden_address, may_carry_credentials, origin
+from seaway_image.registry.endpoints import Endpoint, follow, is_forbidden_address, may_carry_credentials, origin
 from seaway_kit.addresses import is_loopback
 
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SECRETS: Final = ("Authorization",)
+Response = aiohttp.ClientResponse
+Body = Callable[[], AsyncIterator[bytes]]
+"""Gives a request's body, from its beginning, each time that the request is sent."""
 
 
 class Unreachable(SeawayError):
@@ -74,33 +77,48 @@ class HttpTransport:
         self._certificates = certificates
         self._timeouts = timeouts or Timeouts()
         self._session: aiohttp.ClientSession | None = None
+        self._foreign: aiohttp.ClientSession | None = None
         self._resolver = _Resolver()
 
     async def open(self) -> None:
-        """Make the connection pool."""
+        """Make the connection pools: one for hosts that users name, one for those that only registries name."""
         self._resolver = _Resolver()
-        limits = aiohttp.ClientTimeout(
-            total=None, connect=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
-        )
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=self._resolver, limit=32, limit_per_host=16),
-            timeout=limits,
+        self._session, self._foreign = self._pool(self._resolver), self._pool(_Resolver())
+
+    def _pool(self, resolver: _Resolver) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=resolver, limit=128, limit_per_host=16),
+            timeout=self._limits(self._timeouts.silence),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "seaway/0.1", "Accept-Encoding": "identity"},
         )
 
+    def _limits(self, silence: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect, sock_read=silence)
+
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._foreign):
+            if session is not None:
+                await session.close()
+        self._session = self._foreign = None
 
     @asynccontextmanager
     async def request(
-        self, endpoint: Endpoint, method: str, url: str, headers: dict[str, str], *, form: dict[str, str] | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        self,
+        endpoint: Endpoint,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        *,
+        form: dict[str, str] | None = None,
+        body: Body | None = None,
+        patience: float | None = None,
+    ) -> AsyncIterator[Response]:
         """The final response, redirects followed as `check_hop` allows; Authorization stays with its own host.
+
+        `patience`: how long the registry may be silent, in seconds, where that is not the usual time.
 
         Raises Unreachable, Broken if the connection fails on the way (also while the caller reads), and
         SeawayError(FORBIDDEN) for a redirect that isn't followed.
@@ -108,7 +126,7 @@ class HttpTransport:
         start = url
         self._resolver.named.add(urlsplit(endpoint.url).hostname or "")
         for _ in range(MAX_REDIRECTS + 1):
-            response = await self._send(endpoint, method, url, headers, form)
+            response = await self._send(endpoint, method, url, headers, form if form is not None else body, patience)
             try:
                 location = response.headers.get("Location", "")
                 if response.status not in _REDIRECTS or not location:
@@ -118,7 +136,7 @@ class HttpTransport:
                 raise Broken(f'{method.capitalize()} "{url}": {describe(error, url)}') from error
             finally:
                 response.release()
-            target = check_hop(endpoint, urljoin(url, location), "redirect")
+            target = follow(endpoint, url, location, "redirect")
             if origin(target) != origin(url) or form is not None:
                 headers = {key: text for key, text in headers.items() if key not in _SECRETS}
                 method, form = ("GET", None) if form is not None else (method, form)
@@ -126,16 +144,28 @@ class HttpTransport:
         raise Unreachable(f'Get "{start}": stopped after {MAX_REDIRECTS} redirects')
 
     async def _send(
-        self, endpoint: Endpoint, method: str, url: str, headers: dict[str, str], form: dict[str, str] | None
-    ) -> aiohttp.ClientResponse:
-        if self._session is None:
+        self,
+        endpoint: Endpoint,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        data: dict[str, str] | Body | None,
+        patience: float | None,
+    ) -> Response:
+        own = urlsplit(url).hostname == urlsplit(endpoint.url).hostname
+        session = self._session if own else self._foreign
+        if session is None:
             raise RuntimeError("the HTTP transport is not open")
-        if not may_carry_credentials(url) and (form or any(key in headers for key in _SECRETS)):
+        is_secret = isinstance(data, dict) or any(key in headers for key in _SECRETS)
+        if is_secret and not may_carry_credentials(url):
             text = f"refusing to send credentials to {url} over plain HTTP: give the registry a certificate"
             raise SeawayError(Code.FORBIDDEN, text)
-        options: dict[str, Any] = {"proxy": _proxy(url), "data": form, "ssl": await self._tls(endpoint, url)}
+        content = data() if callable(data) else data
+        options: dict[str, Any] = {"proxy": _proxy(url), "data": content, "ssl": await self._tls(endpoint, url)}
+        if patience is not None:
+            options["timeout"] = self._limits(patience)
         try:
-            return await self._session.request(
+            return await session.request(
                 method, URL(url, encoded=True), headers=headers, allow_redirects=False, **options
             )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

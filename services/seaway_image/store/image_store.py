@@ -22,6 +22,7 @@ from seaway_image.store.image_changes import NOBODY, Cause, ImageChange, image_c
 from seaway_image.store.layers import LayerFacts, measure_layer
 from seaway_image.store.names import NameTable, Outcome, StoredImage, StoredLayer, read_table, read_target, resolve
 from seaway_image.store.removal import Removal, remove, remove_unused
+from seaway_image.store.sources import BlobSources
 from seaway_kit.failpoints import Failpoint, reach
 
 COLLECT_GRACE_S: Final = 3600.0
@@ -62,6 +63,7 @@ class ImageStore:
     def __init__(self, root: Path, *, clock_ns: Callable[[], int] = time.time_ns, tell: Tell = _nobody) -> None:
         self.blobs = BlobStore(root)
         self.table = NameTable()
+        self.sources = BlobSources(root / "sources.jsonl")
         self._path = root / "names.json"
         self._clock_ns = clock_ns
         self._tell = tell
@@ -74,6 +76,7 @@ class ImageStore:
     def open(self) -> None:
         """Read the table, sweep leftovers; raises SeawayError(INTERNAL) if the table can't be read."""
         self.blobs.open()
+        self.sources.open()
         try:
             self.table = read_table(self._path.read_bytes(), self._path)
         except FileNotFoundError:

@@ -10,12 +10,14 @@ from typing import Final
 
 from e2e_rig.dockerd import Dockerd
 from e2e_rig.engine import Engine
+from e2e_rig.registry import Registry
 from e2e_rig.seaway import Seaway
 from e2e_rig.world import World
 
 from differ.pair import DOCKER_METRICS, Pair
+from differ.registries import REGISTRY_PORT, SEARCH_PORT, SearchServer
 
-_NEEDED: Final = ("dockerd", "containerd", "runc", "nats-server", "crun", "conmon", "ip", "nft", "busybox")
+_NEEDED: Final = ("dockerd", "containerd", "runc", "nats-server", "crun", "conmon", "ip", "nft", "busybox", "docker-registry")
 
 
 def missing() -> str:
@@ -42,6 +44,10 @@ def _start(engine: Engine, stack: ExitStack) -> World:
     stack.callback(world.close)
     stack.callback(engine.purge)
     with world.inside():
+        place = engine.run.parent / "registry"
+        place.mkdir()
+        stack.callback(Registry.start(place, port=REGISTRY_PORT).stop)
+        stack.callback(SearchServer(SEARCH_PORT).close)
         engine.start()
     Pair.load(engine)
     return world

@@ -24,6 +24,8 @@ GROUPS: Final = (
     "older",
     "plugins",
     "pruning",
+    "pushing",
+    "registries",
     "renaming",
     "restarting",
     "routes",
