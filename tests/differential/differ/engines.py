@@ -17,7 +17,9 @@ from e2e_rig.world import World
 from differ.pair import DOCKER_METRICS, Pair
 from differ.registries import REGISTRY_PORT, SEARCH_PORT, SearchServer
 
-_NEEDED: Final = ("dockerd", "containerd", "runc", "nats-server", "crun", "conmon", "ip", "nft", "busybox", "docker-registry")
+_NEEDED: Final = (
+    *("dockerd", "containerd", "runc", "nats-server", "crun", "conmon", "ip", "nft", "busybox", "docker-registry"),
+)
 
 
 def missing() -> str:
