@@ -7,10 +7,11 @@ from aiohttp import web
 from seaway_api.http import replies
 from seaway_api.http.errors import ApiError
 from seaway_api.http.routing import Route
-from seaway_api.routes.call import ApiRoute, Call, parse_int
+from seaway_api.routes.call import ApiRoute, Call
 from seaway_contracts.docker_errors import no_such_plugin
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import parse_filters
+from seaway_docker.numbers import parse_int
 from seaway_docker.references import InvalidReference, parse_reference
 
 _LIST_KEYS: Final = frozenset(("enabled", "capability"))
