@@ -202,8 +202,9 @@ class ImageService:
                     await stream.write(progress.line())
             outcome = "ok"
             await stream.end()
-        except SeawayError as error:
-            await _fail(stream, error)
+        except SeawayError as error:  # a registry that is away is no service of ours that is: 500, as in Docker
+            away = error.code is Code.UNAVAILABLE
+            await _fail(stream, SeawayError(Code.INTERNAL, error.message) if away else error)
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise

@@ -161,7 +161,7 @@ def _healthcheck(config: ImageConfig, rest: str, _: Expand) -> ImageConfig:
         name, text = option[1].replace("-", "_"), option[2]
         fields[name if name == "retries" else f"{name}_ns"] = _count(text) if name == "retries" else _duration(text)
         rest = rest[option.end() :]
-    kind, _, command = rest.partition(" ")
+    kind, _space, command = rest.partition(" ")
     if kind.upper() == "NONE" and not command and not fields:
         return _with(config, healthcheck=Healthcheck(test=("NONE",)))
     if flag := re.match(r"--([\w-]*)", kind):
