@@ -64,9 +64,16 @@ async def save(store: ImageStore, names: Sequence[str]) -> AsyncIterator[bytes]:
             async for piece in _blob(store.blobs, digest, created_ns):
                 yield piece
         for name, document in _documents(images, await _manifests(store.blobs, images)):
-            text = json.dumps(document, separators=(",", ":"))
-            yield _file(name, (text if name == "index.json" else f"{text}\n").encode())
+            yield _file(name, _encoded(name, document))
         yield END
+
+
+def _encoded(name: str, document: Any) -> bytes:
+    """In the bytes that Docker writes."""
+    if name == "oci-layout":
+        return json.dumps(document).encode()
+    text = json.dumps(document, separators=(",", ":"))
+    return (text if name == "index.json" else f"{text}\n").encode()
 
 
 async def _dates(store: ImageStore, images: Sequence[SavedImage]) -> dict[Digest, int]:

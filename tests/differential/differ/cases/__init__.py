@@ -15,6 +15,7 @@ GROUPS: Final = (
     "events",
     "executing",
     "health",
+    "images",
     "inspect",
     "lifecycle",
     "listing",
