@@ -100,8 +100,9 @@ async def _send_lines(name: str, stream: ByteStream, lines: AsyncGenerator[Progr
                 await stream.write(progress.line())
         outcome = "ok"
         await stream.end()
-    except SeawayError as error:
-        await _fail(name, stream, error)
+    except SeawayError as error:  # a registry that is away is no service of ours that is: 500, as in Docker
+        away = error.code is Code.UNAVAILABLE
+        await _fail(name, stream, SeawayError(Code.INTERNAL, error.message) if away else error)
     except asyncio.CancelledError:
         outcome = "cancelled"
         raise

@@ -62,7 +62,9 @@ async def _import(call: Call) -> web.StreamResponse:
     if call.text("fromSrc") != _FROM_BODY:
         raise InvalidParameter("importing from a URL is not supported: fetch it, and send it as the body (fromSrc=-)")
     if call.text("repo"):
-        parse_reference(call.text("repo")).with_tag(call.text("tag"))
+        target = parse_reference(call.text("repo")).with_tag_or_digest(call.text("tag"))
+        if target.digest is not None:
+            raise InvalidParameter("cannot import digest reference")
     names = ("repo", "tag", "message", "platform")
     query = [(name, call.text(name)) for name in names if call.text(name)]
     query += [("change", change) for change in call.query.getall("changes", [])]
@@ -106,8 +108,6 @@ async def _said(call: Call, lines: list[bytes]) -> web.StreamResponse:
 async def save_many(call: Call) -> web.StreamResponse:
     """GET /images/get?names=…"""
     names = [name for text in call.query.getall("names", []) for name in text.split(",") if name]
-    if not names:
-        raise InvalidParameter("no image was named: give at least one with names=")
     return await _save(call, names)
 
 

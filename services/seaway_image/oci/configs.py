@@ -39,6 +39,8 @@ class ImageDocument:
     diff_ids: tuple[Digest, ...]
     history: tuple[History, ...]
     docker_version: str = ""
+    variant: str = ""
+    """As it is written; in `platform` it is in normal form."""
 
 
 def parse_config(data: bytes) -> ImageDocument:
@@ -62,6 +64,7 @@ def parse_config(data: bytes) -> ImageDocument:
         diff_ids=tuple(_digest(item) for item in diff_ids),
         history=history,
         docker_version=_text(document, "docker_version"),
+        variant=_text(document, "variant"),
     )
 
 

@@ -119,7 +119,7 @@ class ImageStore:
             size=stored.size,
             architecture=document.platform.architecture,
             os=document.platform.os,
-            variant=document.platform.variant,
+            variant=document.variant,
             author=document.author,
             comment=document.comment,
             config=document.config,

@@ -16,6 +16,7 @@ GROUPS: Final = (
     "events",
     "executing",
     "health",
+    "images",
     "inspect",
     "lifecycle",
     "listing",

@@ -218,7 +218,7 @@ async def image_http(rig: Any, port: int = 0) -> AsyncIterator[list[Any]]:
         body = await request.read()
         got.append((request.path, dict(request.query), body, request.headers.get("Authorization")))
         if request.path == "/save":
-            return web.Response(body=b"tar of " + ",".join(request.query.getall("names")).encode())
+            return web.Response(body=b"tar of " + ",".join(request.query.getall("names", [])).encode())
         if body == b"bad":
             return web.json_response({"message": "not a tar"}, status=400)
         if request.path == "/import":
@@ -263,7 +263,9 @@ async def test_import_and_save(rig: Any) -> None:
         both = await rig.call("GET", "/images/get?names=a:1&names=b")
         assert (both.headers["content-type"], both.body) == ("application/x-tar", b"tar of a:1,b")
         assert (await rig.call("GET", "/images/quay.io/a/b:1/get")).body == b"tar of quay.io/a/b:1"
-        assert (await rig.call("GET", "/images/get")).status == 400
+        assert (await rig.call("GET", "/images/get")).body == b"tar of ", "nothing was asked for: an archive of nothing"
+        refused = await rig.call("POST", "/images/create?fromSrc=-&repo=x@" + builders.digest(1), b"tar")
+        assert refused.json["message"] == "cannot import digest reference"
 
 
 async def test_without_the_image_service_archives_fail_clearly(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
