@@ -18,7 +18,16 @@ from seaway_image.store.blobs import Blob, BlobStore, Lease
 from seaway_image.store.durable import write_file
 from seaway_image.store.image_changes import NOBODY, Cause, ImageChange, image_change
 from seaway_image.store.layers import LayerFacts, measure_layer
-from seaway_image.store.names import NameTable, Outcome, StoredImage, StoredLayer, read_table, read_target, resolve
+from seaway_image.store.names import (
+    NameTable,
+    Outcome,
+    StoredImage,
+    StoredLayer,
+    familiar_names,
+    read_table,
+    read_target,
+    resolve,
+)
 from seaway_image.store.removal import remove
 from seaway_image.store.sources import BlobSources
 from seaway_kit.failpoints import Failpoint, reach
@@ -48,6 +57,10 @@ class ImageStore:
         self._changing = asyncio.Lock()
         self._documents: dict[Digest, ImageDocument] = {}
         self._facts: dict[Digest, LayerFacts] = {}
+        self._recorded: NameTable | None = None
+        self._records: dict[Digest, ImageRecord] = {}
+        self._tags: dict[Digest, tuple[str, ...]] = {}
+        self._digests: dict[Digest, tuple[str, ...]] = {}
 
     def open(self) -> None:
         """Read the table, sweep leftovers; raises SeawayError(INTERNAL) if the table can't be read."""
@@ -73,13 +86,21 @@ class ImageStore:
         return sorted(records, key=lambda record: (-record.created_ns, record.id))
 
     async def record(self, image: Digest) -> ImageRecord:
-        """What the other services know of an image."""
+        """What the other services know of an image; kept until the table changes."""
         document = await self.document(image)
+        if self._recorded is not self.table:
+            self._recorded, self._records = self.table, {}
+            self._tags, self._digests = familiar_names(self.table.tags), familiar_names(self.table.digests)
+        if image not in self._records:
+            self._records[image] = self._record(image, document)
+        return self._records[image]
+
+    def _record(self, image: Digest, document: ImageDocument) -> ImageRecord:
         stored = self.table.images[image]
         return ImageRecord(
             id=image,
-            repo_tags=tuple(name.familiar for name in self.table.tags_of(image)),
-            repo_digests=tuple(name.familiar for name in self.table.digests_of(image)),
+            repo_tags=self._tags.get(image, ()),
+            repo_digests=self._digests.get(image, ()),
             created_ns=document.created_ns,
             size=stored.size,
             architecture=document.platform.architecture,

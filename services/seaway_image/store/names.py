@@ -3,7 +3,7 @@
 Tags and digests are kept in canonical form (`docker.io/library/busybox:latest`); users see the familiar one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import orjson
@@ -160,6 +160,14 @@ class NameTable(BaseModel):
                 "digests": {name: holder for name, holder in self.digests.items() if holder != image},
             }
         )
+
+
+def familiar_names(names: Mapping[str, Digest]) -> dict[Digest, tuple[str, ...]]:
+    """The names of each image as users write them, in order of their full text."""
+    found: dict[Digest, list[str]] = {}
+    for name, image in sorted(names.items()):
+        found.setdefault(image, []).append(parse_reference(name).familiar)
+    return {image: tuple(texts) for image, texts in found.items()}
 
 
 def read_table(data: bytes, what: object) -> NameTable:
