@@ -79,7 +79,7 @@ def image_line(
     shared: int = -1,
 ) -> dict[str, Any]:
     """One line of `GET /images/json`; -1 is unknown, `shared` in bytes. Of its names those in `kept`, if given."""
-    kept = (*image.repo_tags, *image.repo_digests) if kept is None else kept
+    kept = frozenset((*image.repo_tags, *image.repo_digests) if kept is None else kept)
     shown: dict[str, Any] = {
         "Containers": containers,
         "Created": image.created_ns // _SECOND,
