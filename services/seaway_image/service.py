@@ -160,6 +160,7 @@ class ImageService:
         """Delete unneeded blobs from time to time, for ever."""
         while True:
             try:
+                await self._registry.sweep()
                 await self.collect()
             except (SeawayError, OSError) as error:
                 log.warning("blobs could not be collected: %s", error)
@@ -257,7 +258,8 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         stack.push_async_callback(transport.close)
         pulls = Pulls(store, transport, settings.registries, context.tasks)
         access = Access(_token(settings.root / "image" / "service-token"))
-        registry = Registry(store, pulls, access, stack.enter_context(store.blobs.lease()))
+        registry = Registry(store, pulls, access)
+        stack.enter_context(registry.open())
         routes = [*registry.routes(), *ArchiveRoutes(store, access).routes()]
         url = await stack.enter_async_context(_http(settings, ImageHttp(access, routes)))
         service = ImageService(store, pulls, context.bus, context.tasks, url, access, registry)

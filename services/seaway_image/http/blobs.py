@@ -8,10 +8,12 @@ from aiohttp import web
 
 from seaway_docker.references import Reference
 from seaway_image.http.names import digest_in
-from seaway_image.http.rights import NAME, repository_in, rights_of, writable_in
+from seaway_image.http.rights import NAME, deletable_in, repository_in, rights_of, writable_in
 from seaway_image.http.spec_errors import SpecError
 from seaway_image.oci.digests import Digest
-from seaway_image.store.blobs import BlobStore, Lease
+from seaway_image.store.blobs import BlobStore
+from seaway_image.store.received import RegistryStore
+from seaway_image.store.registry_sweep import RecentBlobs
 from seaway_image.store.uploads import OutOfOrder, TooManyUploads, Upload, Uploads, WrongDigest
 
 CHUNK: Final = 1 << 18
@@ -22,33 +24,44 @@ _RANGE: Final = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/(?:\d+|\*))?
 class BlobRoutes:
     """Reading blobs."""
 
-    def __init__(self, blobs: BlobStore, lease: Lease) -> None:
-        """`lease` takes the blobs on whose being here somebody who pushes may rely."""
-        self._blobs = blobs
-        self._lease = lease
+    def __init__(self, registry: RegistryStore, recent: RecentBlobs) -> None:
+        """`recent` takes the blobs on whose being here somebody who pushes may rely."""
+        self._registry = registry
+        self._blobs = registry.images.blobs
+        self._recent = recent
 
     def routes(self) -> list[web.RouteDef]:
         """Its routes."""
-        return [web.get(f"/v2/{NAME}/blobs/{{digest}}", self._get)]
+        path = f"/v2/{NAME}/blobs/{{digest}}"
+        return [web.get(path, self._get), web.delete(path, self._delete)]
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         """GET, HEAD, with Range; sent by the kernel straight from the file."""
         repository = repository_in(request)
         digest = digest_in(request.match_info["digest"])
         if rights_of(request).may_write(repository.name) and self._blobs.size(digest) is not None:
-            self._lease.hold(digest)
+            self._recent.hold(digest)
         self._blobs.require(digest)
         headers = {"Docker-Content-Digest": digest, "Content-Type": _OCTETS, "ETag": f'"{digest}"'}
         return web.FileResponse(self._blobs.path(digest), headers=headers, chunk_size=CHUNK)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        deletable_in(request)
+        digest = digest_in(request.match_info["digest"])
+        self._recent.release(digest)
+        if not await self._registry.delete_blob(digest):
+            text = f"blob {digest} is part of an image or artifact here: delete its manifests first"
+            raise SpecError(405, "UNSUPPORTED", text)
+        return web.Response(status=202)
 
 
 class UploadRoutes:
     """Uploads of blobs."""
 
-    def __init__(self, blobs: BlobStore, uploads: Uploads, lease: Lease) -> None:
+    def __init__(self, blobs: BlobStore, uploads: Uploads, recent: RecentBlobs) -> None:
         self._blobs = blobs
         self._uploads = uploads
-        self._lease = lease
+        self._recent = recent
 
     def routes(self) -> list[web.RouteDef]:
         """Their routes."""
@@ -68,7 +81,7 @@ class UploadRoutes:
         if mount := request.query.get("mount"):
             digest = digest_in(mount)
             if self._blobs.size(digest) is not None:
-                self._lease.hold(digest)
+                self._recent.hold(digest)
                 return _created(repository, digest, request.match_info["name"])
         whole = digest_in(request.query["digest"]) if "digest" in request.query else None
         try:

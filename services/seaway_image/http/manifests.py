@@ -10,7 +10,7 @@ from seaway_docker.references import Reference
 from seaway_image.http.access import Rights
 from seaway_image.http.names import manifest_in
 from seaway_image.http.pull_through import PullThrough
-from seaway_image.http.rights import NAME, repository_in, rights_of, writable_in
+from seaway_image.http.rights import NAME, deletable_in, repository_in, rights_of, writable_in
 from seaway_image.http.spec_errors import SpecError
 from seaway_image.oci.digests import Digest
 from seaway_image.oci.documents import MAX_MANIFEST
@@ -30,7 +30,7 @@ class ManifestRoutes:
     def routes(self) -> list[web.RouteDef]:
         """Their routes."""
         path = f"/v2/{NAME}/manifests/{{reference}}"
-        return [web.get(path, self._get), web.put(path, self._put)]
+        return [web.get(path, self._get), web.put(path, self._put), web.delete(path, self._delete)]
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         """GET, HEAD. A HEAD of who may push there asks only what is here: so pushing asks no other registry."""
@@ -70,6 +70,12 @@ class ManifestRoutes:
         if done.warning:
             headers["Warning"] = f'299 - "{_quotable(done.warning)}"'
         return web.Response(status=201, headers=headers)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        """A tag alone, or a manifest with all its tags."""
+        reference = manifest_in(deletable_in(request), request.match_info["reference"])
+        await self._registry.delete(reference, rights_of(request).by)
+        return web.Response(status=202)
 
     async def _receive(self, push: Push, repository: Reference, rights: Rights) -> Received:
         """Keep it. The manifests of an index that aren't here are pulled, each once."""
