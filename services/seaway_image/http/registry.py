@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from seaway_image.http.access import Access
-from seaway_image.http.blobs import BlobRoutes, UploadRoutes
+from seaway_image.http.blobs import BlobRoutes
 from seaway_image.http.listings import ListingRoutes
 from seaway_image.http.manifests import ManifestRoutes
 from seaway_image.http.pull_through import PullThrough
+from seaway_image.http.uploads import UploadRoutes
 from seaway_image.registry.pull import Pulls
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.received import RegistryStore
