@@ -12,6 +12,9 @@ SBOM, SIGNATURE = "application/vnd.example.sbom.v1", "application/vnd.example.si
 TAGS = ["0.1", "A", "B2", "b10", "b9", "latest", "x_y"]
 
 
+pytestmark = pytest.mark.part("sorted tags")
+
+
 @pytest.fixture
 async def tagged(client: Client, name: str) -> str:
     await client.push(name, image(), *reversed(TAGS))

@@ -74,6 +74,7 @@ async def test_the_first_chunk_begins_with_0(client: Client, name: str, first: t
     assert refused.status == 416
 
 
+@pytest.mark.part("strict chunks")
 @pytest.mark.parametrize("start", [0, 2999, 3001])
 async def test_a_chunk_out_of_order(client: Client, name: str, start: int) -> None:
     """The upload goes on where it was."""
@@ -128,7 +129,7 @@ async def test_an_upload_is_cancelled(client: Client, name: str) -> None:
     assert (await client.finish(taken.headers["Location"], DIGEST, DATA)).status == 404
 
 
-@pytest.mark.parametrize("bad", ["UPPER/case", "a//b", "-a", "a/.b", "a/b_", "a%2f..%2fb"])
+@pytest.mark.parametrize("bad", ["a/UPPER", "a//b", "-a", "a/.b", "a/b_", "a%2f..%2fb"])
 async def test_a_name_that_is_none(client: Client, bad: str) -> None:
     refused = await client.ask("POST", f"/v2/{bad}/blobs/uploads/")
     assert refused.status in (400, 404, 301)
