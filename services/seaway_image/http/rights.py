@@ -21,7 +21,7 @@ def rights_of(request: web.Request) -> Rights:
 def repository_in(request: web.Request) -> Reference:
     """The repository in the path; raises SpecError(NAME_INVALID).
 
-    `ns`, where it is given, is the registry for which this one is a mirror (distribution spec 1.1, "Registry Proxying").
+    `ns`, where it is given, is the registry whose mirror this one is (distribution spec 1.1, "Registry Proxying").
     """
     name, mirrored = request.match_info["name"], request.query.get("ns")
     return repository_of(f"{mirrored}/{name}" if mirrored else name)
