@@ -223,7 +223,7 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         store = ImageStore(settings.root / "image", tell=events.tell)
         store.open()
         events.start(store.table.news)
-        transport = HttpTransport(certificates=settings.registry_certs)
+        transport = HttpTransport(certificates=settings.registry_certs, insecure=settings.insecure_registry)
         await transport.open()
         stack.push_async_callback(transport.close)
         pulls = Pulls(store, transport, settings.registries, context.tasks)

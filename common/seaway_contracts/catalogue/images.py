@@ -36,7 +36,9 @@ REMOVE_IMAGE: Final = call(
     timeout_s=30,
     repeat=Repeat.UNANSWERED,
 )
-LOGIN: Final = call(IMAGE, "registry.login", i.RegistryLogin, Empty, "Check credentials with a registry.", timeout_s=60)
+LOGIN: Final = call(
+    IMAGE, "registry.login", i.RegistryLogin, i.LoggedIn, "Check credentials with a registry.", timeout_s=60
+)
 REGISTRIES: Final = query(IMAGE, "registry.list", Empty, i.Registries, "Return the settings for registries.")
 BLOB_ENDPOINT: Final = query(IMAGE, "blob.locate", Empty, i.BlobEndpoint, "Return the endpoint that serves blobs.")
 

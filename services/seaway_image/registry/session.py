@@ -72,13 +72,18 @@ class RegistrySession:
         credentials: Credentials | None = None,
         *,
         sleep: Sleep = asyncio.sleep,
+        offline: bool = False,
     ) -> None:
+        """`offline`: ask the token server for an identity token."""
         self.repository = repository
         self._transport = transport
         self._credentials = credentials or Credentials()
         self._sleep = sleep
+        self._offline = offline
         self._endpoints = list(endpoints_for(repository.domain, settings))
         self._tokens: dict[str, _Cached] = {}
+        self.identity_token = self._credentials.identity_token
+        """What a token server has given to be used from now on in place of a password."""
         self._authorizing = asyncio.Lock()
 
     # --- what a pull needs
@@ -100,15 +105,18 @@ class RegistrySession:
         async def fetch(endpoint: Endpoint) -> None:
             await self._retrying(lambda: self._fetch_blob(endpoint, blob, writer, progress))
 
-        await self._across(fetch, blob.digest)
-        try:
-            await writer.finish()
-        except DigestMismatch as mismatch:
-            if not mismatch.resumed:
-                raise
-            await writer.restart()
-            await self._across(fetch, blob.digest)
-            await writer.finish()
+        async def fetch_verified(endpoint: Endpoint) -> None:
+            await fetch(endpoint)
+            try:
+                await writer.finish()
+            except DigestMismatch as mismatch:  # what came from another endpoint, or at another time, may be to blame
+                await writer.restart()
+                if not mismatch.resumed:
+                    raise
+                await fetch(endpoint)
+                await writer.finish()
+
+        await self._across(fetch_verified, blob.digest)
 
     async def enter(self, endpoint: Endpoint) -> None:
         """Ask the registry itself for nothing but to be let in. Raises Refusal, Unauthorized, Unreachable."""
@@ -123,6 +131,11 @@ class RegistrySession:
             try:
                 found = await call(endpoint)
             except (Refusal, Unreachable) as error:
+                last = self._preferred(last, error)
+                continue
+            except SeawayError as error:  # a mirror that lies is as good as none
+                if endpoint.trusted:
+                    raise
                 last = self._preferred(last, error)
                 continue
             self._endpoints.remove(endpoint)
@@ -232,9 +245,11 @@ class RegistrySession:
         scope = challenge.parameters.get("scope") or own
         realm = check_hop(endpoint, urljoin(endpoint.url, challenge.parameters.get("realm", "")), "token realm")
         form, headers, method = None, {}, "GET"
-        url = token_url(Challenge("bearer", challenge.parameters | {"realm": realm}), scope, credentials.username)
-        if credentials.identity_token:
-            form, method, url = refresh_form(challenge, scope, credentials.identity_token), "POST", realm
+        identity = self.identity_token if credentials.identity_token else ""
+        asked = Challenge("bearer", challenge.parameters | {"realm": realm})
+        url = token_url(asked, scope, credentials.username, offline=self._offline)
+        if identity:
+            form, method, url = refresh_form(challenge, scope, identity), "POST", realm
         elif credentials.basic and may_carry_credentials(realm):
             headers = {"Authorization": credentials.basic}
         async with self._transport.request(endpoint, method, url, headers, form=form) as response:
@@ -244,6 +259,8 @@ class RegistrySession:
                 raise await _refusal(response)
             data = await _body(response, MAX_TOKEN)
         token = parse_token(data)
+        if token.identity_token and (identity or self._offline) and endpoint.trusted:
+            self.identity_token = token.identity_token
         return _Cached(f"Bearer {token.value}", time.monotonic() + token.life_s * 0.9)
 
 
