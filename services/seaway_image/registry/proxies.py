@@ -4,6 +4,7 @@ The rules are Go's (`golang.org/x/net/http/httpproxy`), as dockerd has them: HTT
 also in lower case; NO_PROXY lists domains, addresses and CIDRs, with a port or without, or `*`; never to the loopback.
 """
 
+import base64
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,14 @@ class Proxy:
     def host(self) -> str:
         """Its host name or address."""
         return urlsplit(self.url).hostname or ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What it is told of who asks."""
+        if not self.username:
+            return {}
+        login = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return {"Proxy-Authorization": f"Basic {login}"}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.references import Reference
 from seaway_image.oci.digests import Digest, digest_of, is_digest, parse_digest
 from seaway_image.oci.documents import MAX_MANIFEST
-from seaway_image.oci.manifests import ACCEPT, Descriptor
+from seaway_image.oci.manifests import ACCEPT, Descriptor, parse_manifest
 from seaway_image.registry.challenges import (
     MAX_TOKEN,
     Challenge,
@@ -178,7 +178,10 @@ class RegistrySession:
             stated = reference if is_digest(reference) else response.headers.get("Docker-Content-Digest", "")
             if stated.startswith("sha256:") and parse_digest(stated) != digest:
                 raise SeawayError(Code.INTERNAL, f"manifest verification failed for digest {stated}: received {digest}")
-            return FetchedManifest(data, digest, response.headers.get("Content-Type", ""))
+            media_type = response.headers.get("Content-Type", "")
+            if not endpoint.trusted:
+                parse_manifest(data, media_type)  # raises SeawayError, so that the next endpoint is asked
+            return FetchedManifest(data, digest, media_type)
 
     async def _fetch_blob(
         self, endpoint: Endpoint, blob: Descriptor, writer: BlobWriter, progress: Callable[[int], None]

@@ -169,6 +169,7 @@ class HttpTransport:
             text = f"refusing to send credentials to {url} over plain HTTP: give the registry a certificate"
             raise SeawayError(Code.FORBIDDEN, text)
         options = {"data": form, "ssl": await self._tls(endpoint, url), **self._proxy(url)}
+        headers = headers | options.pop("headers", {})
         try:
             return await session.request(
                 method, URL(url, encoded=True), headers=headers, allow_redirects=False, **options
@@ -199,11 +200,12 @@ class HttpTransport:
         return await asyncio.to_thread(host_context, directory, client=client) or True
 
     def _proxy(self, url: str) -> dict[str, Any]:
+        """How to send a request by its proxy. A tunnel's head tells who asks, not the request that goes through it."""
         proxy = self.proxies.proxy_for(url)
         if proxy is None:
             return {}
-        named = aiohttp.BasicAuth(proxy.username, proxy.password, "utf-8") if proxy.username else None
-        return {"proxy": proxy.url, "proxy_auth": named}
+        tunnel = url.startswith("https:")
+        return {"proxy": proxy.url} | ({"proxy_headers": proxy.headers} if tunnel else {"headers": proxy.headers})
 
 
 def _host_of(proxy: str) -> str:

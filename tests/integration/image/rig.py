@@ -202,11 +202,14 @@ class TokenServer:
             kind, name, actions = scope.split(":")
             if user or name.startswith("public/"):
                 access.append({"type": kind, "name": name, "actions": actions.split(",")})
+        body = {"token": self.token(user, access), "expires_in": 300}
+        return web.json_response(body | ({"refresh_token": refresh} if refresh else {}))
+
+    def token(self, user: str, access: list[dict[str, Any]]) -> str:
+        """A token that the registry takes."""
         now = int(time.time())
         claims = {"iss": ISSUER, "sub": user, "aud": SERVICE, "iat": now, "nbf": now - 5, "exp": now + 300}
-        token = self.certificates.token(claims | {"jti": secrets.token_hex(8), "access": access})
-        body = {"token": token, "expires_in": 300} | ({"refresh_token": refresh} if refresh else {})
-        return web.json_response(body)
+        return self.certificates.token(claims | {"jti": secrets.token_hex(8), "access": access})
 
 
 def bcrypt(password: str) -> str:
