@@ -193,16 +193,16 @@ class TokenServer:
         form = await request.post()
         if (form["grant_type"], form["refresh_token"]) != ("refresh_token", self.refresh):
             return web.json_response({"error": "invalid_grant"}, status=401)
-        return self._grant("ann", str(form["scope"]).split(), self.rotates)
+        return self._grant("ann", str(form["scope"]).split(), self.rotates, name="access_token")
 
-    def _grant(self, user: str, scopes: list[str], refresh: str = "") -> web.Response:
+    def _grant(self, user: str, scopes: list[str], refresh: str = "", name: str = "token") -> web.Response:
         self.granted.append(scopes)
         access = []
         for scope in scopes:
             kind, name, actions = scope.split(":")
             if user or name.startswith("public/"):
                 access.append({"type": kind, "name": name, "actions": actions.split(",")})
-        body = {"token": self.token(user, access), "expires_in": 300}
+        body = {name: self.token(user, access), "expires_in": 300}
         return web.json_response(body | ({"refresh_token": refresh} if refresh else {}))
 
     def token(self, user: str, access: list[dict[str, Any]]) -> str:
