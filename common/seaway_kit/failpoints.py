@@ -136,6 +136,10 @@ class Failpoint(StrEnum):
     PULL_CHECKED = "pull.image-checked"
     IMAGE_NAMED = "pull.name-stored"
     PULL_TOLD = "pull.event-kept"
+    UPLOAD_WRITTEN = "push.blob-written"
+    UPLOAD_PLACED = "push.blob-placed"
+    PUSH_MANIFEST = "push.manifest-stored"
+    PUSH_ENTERED = "push.image-entered"
     EVENT_STORED = "outbox.event-stored"
 
 

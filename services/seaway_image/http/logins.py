@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from seaway_bus.bus import Bus
@@ -20,7 +21,9 @@ from seaway_contracts.catalogue import FIND_LOGIN
 from seaway_contracts.errors import Code, SeawayError, unavailable
 from seaway_contracts.registry_users import RegistryAccess, RegistryRights
 from seaway_contracts.users import UserRef, check_user
+from seaway_image.http.access import Rights, may_pull, may_push
 from seaway_image.http.login_attempts import LoginAttempts
+from seaway_image.store.image_changes import Cause
 from seaway_kit.passwords import hash_password, is_password
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,14 @@ class Logins:
         self._key = secrets.token_bytes(32)
         self._checking = asyncio.Semaphore(_AT_ONCE)
         self._nobodys: str | None = None
+
+    async def authorize(self, user: str, password: str) -> Rights | None:
+        """As `rights_of`, in the words of `access.py`. What is done by it is told of as done by `user:NAME`."""
+        rights = await self.rights_of(user, password)
+        if rights is None:
+            return None
+        by = Cause(actor=f"user:{user}")
+        return replace(may_push(user) if rights is RegistryRights.PUSH else may_pull(user), by=by)
 
     async def rights_of(self, user: str, password: str) -> RegistryRights | None:
         """What that user may do with this password; None where either is wrong, which takes its time.

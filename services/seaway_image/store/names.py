@@ -22,6 +22,7 @@ from seaway_docker.references import (
 )
 from seaway_image.oci.digests import Digest
 from seaway_image.store.image_changes import ImageChange
+from seaway_image.store.registry_table import RegistryTable
 
 FORM: Final = Form()
 """Of `names.json`."""
@@ -85,6 +86,7 @@ class NameTable(BaseModel):
     images: dict[Digest, StoredImage] = Field(default_factory=dict)
     tags: dict[str, Digest] = Field(default_factory=dict)
     digests: dict[str, Digest] = Field(default_factory=dict)
+    registry: RegistryTable = Field(default_factory=RegistryTable)
     news: tuple[ImageChange, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 
@@ -99,7 +101,7 @@ class NameTable(BaseModel):
     def blobs(self) -> frozenset[Digest]:
         """All blobs that any image needs, indexes known by digest among them."""
         indexes = {Digest(name.rpartition("@")[2]) for name in self.digests}
-        return frozenset(indexes.union(*(image.blobs for image in self.images.values())))
+        return frozenset(indexes.union(self.registry.blobs(), *(image.blobs for image in self.images.values())))
 
     def with_news(self, news: Iterable[ImageChange]) -> "NameTable":
         """With what is to be told of this change."""
@@ -131,7 +133,9 @@ class NameTable(BaseModel):
 
         `now_ns` if a user gives it; a pull or load leaves the time of the last tag, as in Docker.
         """
-        table = self.model_copy(update={"tags": self.tags | {target.canonical: image}})
+        name = target.canonical
+        table = self.with_registry(self.registry.without_tags([name]))
+        table = table.model_copy(update={"tags": self.tags | {name: image}})
         if now_ns is None:
             return table
         tagged = self.images[image].model_copy(update={"last_tag_ns": now_ns})
@@ -148,18 +152,41 @@ class NameTable(BaseModel):
             update={
                 "tags": {name: image for name, image in self.tags.items() if name not in gone},
                 "digests": {name: image for name, image in self.digests.items() if name not in gone},
+                "registry": self.registry.without_tags(gone),
             }
         )
 
+    def with_registry(self, registry: RegistryTable) -> "NameTable":
+        """With the registry's part replaced."""
+        return self if registry is self.registry else self.model_copy(update={"registry": registry})
+
     def without_image(self, image: Digest) -> "NameTable":
         """Without this image and all its names."""
-        return self.model_copy(
+        names = [name for name, holder in self.tags.items() if holder == image]
+        table = self.with_registry(self.registry.without_tags(names)).model_copy(
             update={
                 "images": {key: kept for key, kept in self.images.items() if key != image},
                 "tags": {name: holder for name, holder in self.tags.items() if holder != image},
                 "digests": {name: holder for name, holder in self.digests.items() if holder != image},
             }
         )
+        return table._without_pushes_of(image)
+
+    def _without_pushes_of(self, image: Digest) -> "NameTable":
+        """Without what was pushed of an image that is gone, unless another name leads there."""
+        registry = self.registry
+        for repository, there in self.registry.repositories.items():
+            own = [digest for digest in there if image in registry.manifests[digest].blobs]
+            if own:
+                gone = registry.related(repository, own) - registry.reachable(repository, self.roots_in(repository))
+                registry = registry.without_manifests(repository, gone)
+        return self.with_registry(registry)
+
+    def roots_in(self, repository: str) -> frozenset[Digest]:
+        """The manifests of a repository that images are known by, apart from its registry's tags."""
+        tags = {image for name, image in self.tags.items() if repository_of(name) == repository}
+        digests = {Digest(name.rpartition("@")[2]) for name in self.digests if repository_of(name) == repository}
+        return frozenset(digests.union(self.images[image].manifest for image in tags))
 
 
 def read_table(data: bytes, what: object) -> NameTable:
@@ -173,6 +200,13 @@ def read_table(data: bytes, what: object) -> NameTable:
     if version < FORM.version:
         document = FORM.upgraded("names", document, version) | {"version": FORM.version}
     return NameTable.model_validate_json(orjson.dumps(document))
+
+
+def repository_of(name: str) -> str:
+    """The repository in a canonical reference."""
+    head = name.partition("@")[0]
+    place = head.rfind(":")
+    return head[:place] if place > head.rfind("/") else head
 
 
 def read_reference(text: str) -> Reference:
