@@ -113,11 +113,24 @@ class RegistryLogin(Payload):
     auth: RegistryAuth
 
 
+class LoggedIn(Payload):
+    """The registry accepts them. `identity_token`: to be used in place of the password, where it gives one."""
+
+    identity_token: str = ""
+
+
 class Registries(Payload):
-    """How to reach registries: mirrors of Docker Hub, and registries without good TLS (host, host:port or CIDR)."""
+    """How to reach registries: mirrors of Docker Hub, and registries without good TLS (host, host:port or CIDR).
+
+    `mirrors_of_others`: those of other registries, by their names. The proxies' URLs have no credentials.
+    """
 
     mirrors: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
+    mirrors_of_others: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
 
 
 class ImageRef(Payload):

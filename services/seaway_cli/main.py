@@ -66,7 +66,10 @@ def up(
         Path | None, typer.Option(help="directory with the passwords at the outside NATS server, a file for each user")
     ] = None,
     node: Annotated[str | None, typer.Option(help="this node's name [the host's]")] = None,
-    registry_mirror: Annotated[list[str] | None, typer.Option(help="pull through this mirror (repeatable)")] = None,
+    registry_mirror: Annotated[
+        list[str] | None,
+        typer.Option(help="REGISTRY=URL: pull through this mirror; a URL alone is Docker Hub's (repeatable)"),
+    ] = None,
     insecure_registry: Annotated[list[str] | None, typer.Option(help="HOST:PORT to use HTTP with (repeatable)")] = None,
     default_address_pool: Annotated[
         list[str] | None, typer.Option(help="base=SUBNET,size=BITS: networks get their subnets from it (repeatable)")

@@ -35,6 +35,7 @@ from seaway_contracts.images import (
 from seaway_image.http.access import Access
 from seaway_image.http.application import ImageHttp
 from seaway_image.http.archives import ArchiveRoutes
+from seaway_image.http.logins import Logins
 from seaway_image.http.registry import Registry
 from seaway_image.http.server import serve_http
 from seaway_image.oci.digests import parse_digest
@@ -213,11 +214,12 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         store = ImageStore(settings.root / "image", tell=events.tell)
         store.open()
         events.start(store.table.news)
-        transport = HttpTransport(certificates=settings.registry_certs)
+        transport = HttpTransport(certificates=settings.registry_certs, insecure=settings.insecure_registry)
         await transport.open()
         stack.push_async_callback(transport.close)
         pulls = Pulls(store, transport, settings.registries, context.tasks)
-        access = Access(_token(settings.root / "image" / "service-token"))
+        token = _token(settings.root / "image" / "service-token")
+        access = Access(token, authorize=Logins(context.bus).authorize)
         registry = Registry(store, pulls, access)
         stack.enter_context(registry.open())
         routes = [*registry.routes(), *ArchiveRoutes(store, access).routes()]

@@ -47,7 +47,9 @@ PRUNE_IMAGES: Final = call(
     timeout_s=60,
     repeat=Repeat.UNANSWERED,
 )
-LOGIN: Final = call(IMAGE, "registry.login", i.RegistryLogin, Empty, "Check credentials with a registry.", timeout_s=60)
+LOGIN: Final = call(
+    IMAGE, "registry.login", i.RegistryLogin, i.LoggedIn, "Check credentials with a registry.", timeout_s=60
+)
 SEARCH_REGISTRY: Final = call(
     IMAGE,
     "registry.search",

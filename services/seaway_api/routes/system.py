@@ -86,11 +86,11 @@ async def info(call: Call) -> web.StreamResponse:
 
 
 async def auth(call: Call) -> web.StreamResponse:
-    """POST /auth. The registry judges; the credentials are the client's to keep, which sends them with each pull."""
+    """POST /auth. The registry judges; credentials, and an identity token that it gives, are the client's to keep."""
     given = await call.body(Login)
     request = RegistryLogin(auth=RegistryAuth.model_validate(given.model_dump()))
-    await call.api.bus.call(cat.LOGIN, request, command=call.command())
-    return replies.json({"Status": "Login Succeeded", "IdentityToken": ""})
+    done = await call.api.bus.call(cat.LOGIN, request, command=call.command())
+    return replies.json({"Status": "Login Succeeded", "IdentityToken": done.identity_token})
 
 
 async def disk_usage(call: Call) -> web.StreamResponse:

@@ -75,6 +75,9 @@ def info_json(
         | _host(cluster, facts, node)
         | {
             "RegistryConfig": _registry_config(cluster.registries),
+            "HttpProxy": cluster.registries.http_proxy,
+            "HttpsProxy": cluster.registries.https_proxy,
+            "NoProxy": cluster.registries.no_proxy,
             "Debug": False,
             "NFd": 0,
             "NGoroutines": 0,
@@ -105,7 +108,10 @@ def _counts(cluster: Cluster) -> dict[str, Any]:
 def _registry_config(registries: Registries) -> dict[str, Any]:
     cidrs = [text for text in registries.insecure if "/" in text]
     index = {"docker.io": _index("docker.io", secure=True) | {"Mirrors": list(registries.mirrors), "Official": True}}
-    index |= {name: _index(name, secure=False) for name in registries.insecure if name not in cidrs}
+    insecure = [name for name in registries.insecure if name not in cidrs]
+    for name in dict.fromkeys((*insecure, *registries.mirrors_of_others)):
+        mirrors = {"Mirrors": list(registries.mirrors_of_others.get(name, ()))}
+        index[name] = _index(name, secure=name not in insecure) | mirrors
     return {
         "AllowNondistributableArtifactsCIDRs": None,
         "AllowNondistributableArtifactsHostnames": None,
@@ -141,9 +147,6 @@ def _abilities(facts: NodeFacts) -> dict[str, Any]:
         "LoggingDriver": "json-file",
         "IndexServerAddress": "https://index.docker.io/v1/",
         "GenericResources": None,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
         "ExperimentalBuild": False,
         "Swarm": {
             "NodeID": "",

@@ -7,10 +7,10 @@ from seaway_bus.bus import Bus, Command
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.errors import Code, SeawayError, bad_request, internal
-from seaway_contracts.images import Registries, RegistryLogin
+from seaway_contracts.images import LoggedIn, Registries, RegistryLogin
 from seaway_docker.references import DEFAULT_DOMAIN, Reference
 from seaway_image.registry.credentials import Credentials, credentials_from
-from seaway_image.registry.endpoints import RegistrySettings, endpoints_for
+from seaway_image.registry.endpoints import RegistrySettings, endpoints_for, mirrors_by_registry
 from seaway_image.registry.refusals import Refusal, Unauthorized
 from seaway_image.registry.session import RegistrySession
 from seaway_image.registry.transport import HttpTransport, Unreachable
@@ -38,30 +38,44 @@ class RegistryCalls:
     def __init__(self, transport: HttpTransport, settings: RegistrySettings) -> None:
         self._transport = transport
         self._settings = settings
+        self._mirrors = mirrors_by_registry(settings.mirrors)
 
     async def serve(self, bus: Bus) -> None:
         """Answer on the bus from now on."""
         await bus.serve(catalogue.LOGIN, self._login)
         await bus.serve(catalogue.REGISTRIES, self._registries)
 
-    async def _login(self, request: RegistryLogin, _: Command) -> Empty:
-        await login(self._transport, self._settings, request.auth.server_address, credentials_from(request.auth))
-        return Empty()
+    async def _login(self, request: RegistryLogin, _: Command) -> LoggedIn:
+        auth = request.auth
+        identity = await login(self._transport, self._settings, auth.server_address, credentials_from(auth))
+        return LoggedIn(identity_token=identity)
 
     async def _registries(self, _: Empty, __: Command) -> Registries:
-        return Registries(mirrors=self._settings.mirrors, insecure=self._settings.insecure)
+        proxies, mirrors = self._transport.proxies.masked(), dict(self._mirrors)
+        return Registries(
+            mirrors=mirrors.pop(DEFAULT_DOMAIN, ()),
+            insecure=self._settings.insecure,
+            mirrors_of_others=mirrors,
+            http_proxy=proxies.http,
+            https_proxy=proxies.https,
+            no_proxy=proxies.no_proxy,
+        )
 
 
-async def login(transport: HttpTransport, settings: RegistrySettings, address: str, credentials: Credentials) -> None:
-    """Raises SeawayError: UNAUTHORIZED where the registry refuses them, INTERNAL where it can't be asked."""
+async def login(transport: HttpTransport, settings: RegistrySettings, address: str, credentials: Credentials) -> str:
+    """The identity token that the registry's token server gives, empty where it gives none.
+
+    Raises SeawayError: UNAUTHORIZED where the registry refuses the credentials, INTERNAL where it can't be asked.
+    """
     domain = registry_domain(address)
-    session = RegistrySession(transport, Reference(domain, ""), settings, credentials)
+    session = RegistrySession(transport, Reference(domain, ""), settings, credentials, offline=True)
     failure = internal(f"no endpoint of {domain} takes credentials")
     for endpoint in endpoints_for(domain, settings):
         if not endpoint.trusted:
             continue
         try:
-            return await session.enter(endpoint)
+            await session.enter(endpoint)
+            return session.identity_token
         except Unauthorized as error:
             raise SeawayError(Code.UNAUTHORIZED, error.message) from error
         except Refusal as refusal:

@@ -15,7 +15,7 @@ from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.references import Reference
 from seaway_image.oci.digests import Digest, digest_of, is_digest, parse_digest
 from seaway_image.oci.documents import MAX_MANIFEST
-from seaway_image.oci.manifests import ACCEPT, Descriptor
+from seaway_image.oci.manifests import ACCEPT, Descriptor, parse_manifest
 from seaway_image.registry.challenges import (
     MAX_TOKEN,
     Challenge,
@@ -82,15 +82,22 @@ class RegistrySession:
         *,
         scope: str = "",
         sleep: Sleep = asyncio.sleep,
+        offline: bool = False,
     ) -> None:
-        """`scope`: what to ask tokens for, where that is more than the registry's challenge names."""
+        """`scope`: what to ask tokens for, where that is more than the registry's challenge names.
+
+        `offline`: ask the token server for an identity token.
+        """
         self.repository = repository
         self.scope = scope
         self._transport = transport
         self._credentials = credentials or Credentials()
         self._sleep = sleep
+        self._offline = offline
         self._endpoints = list(endpoints_for(repository.domain, settings))
         self._tokens: dict[str, _Cached] = {}
+        self.identity_token = self._credentials.identity_token
+        """What a token server has given to be used from now on in place of a password."""
         self._authorizing = asyncio.Lock()
 
     # --- what a pull needs
@@ -140,15 +147,18 @@ class RegistrySession:
         async def fetch(endpoint: Endpoint) -> None:
             await self.retrying(lambda: self._fetch_blob(endpoint, blob, writer, progress))
 
-        await self.across(fetch, blob.digest)
-        try:
-            await writer.finish()
-        except DigestMismatch as mismatch:
-            if not mismatch.resumed:
-                raise
-            await writer.restart()
-            await self.across(fetch, blob.digest)
-            await writer.finish()
+        async def fetch_verified(endpoint: Endpoint) -> None:
+            await fetch(endpoint)
+            try:
+                await writer.finish()
+            except DigestMismatch as mismatch:  # what came from another endpoint, or at another time, may be to blame
+                await writer.restart()
+                if not mismatch.resumed:
+                    raise
+                await fetch(endpoint)
+                await writer.finish()
+
+        await self.across(fetch_verified, blob.digest)
 
     async def reach(self) -> Endpoint:
         """The endpoint that answers and is the registry itself, no mirror; whatever it answers. Raises Unreachable."""
@@ -177,6 +187,11 @@ class RegistrySession:
             try:
                 found = await call(endpoint)
             except (Refusal, Unreachable) as error:
+                last = self._preferred(last, error)
+                continue
+            except SeawayError as error:  # a mirror that lies is as good as none
+                if endpoint.trusted:
+                    raise
                 last = self._preferred(last, error)
                 continue
             self._endpoints.remove(endpoint)
@@ -220,7 +235,10 @@ class RegistrySession:
             stated = reference if is_digest(reference) else response.headers.get("Docker-Content-Digest", "")
             if stated.startswith("sha256:") and parse_digest(stated) != digest:
                 raise SeawayError(Code.INTERNAL, f"manifest verification failed for digest {stated}: received {digest}")
-            return FetchedManifest(data, digest, response.headers.get("Content-Type", ""))
+            media_type = response.headers.get("Content-Type", "")
+            if not endpoint.trusted:
+                parse_manifest(data, media_type)  # raises SeawayError, so that the next endpoint is asked
+            return FetchedManifest(data, digest, media_type)
 
     async def _fetch_tags(self, endpoint: Endpoint, last: str) -> tuple[list[Reference], str]:
         url = self.url(endpoint, "tags/list") + (f"?{urlencode({'last': last})}" if last else "")
@@ -312,9 +330,11 @@ class RegistrySession:
         scope = self.scope or challenge.parameters.get("scope") or own
         realm = follow(endpoint, endpoint.url, challenge.parameters.get("realm", ""), "token realm")
         form, headers, method = None, {}, "GET"
-        url = token_url(Challenge("bearer", challenge.parameters | {"realm": realm}), scope, credentials.username)
-        if credentials.identity_token:
-            form, method, url = refresh_form(challenge, scope, credentials.identity_token), "POST", realm
+        identity = self.identity_token if credentials.identity_token else ""
+        asked = Challenge("bearer", challenge.parameters | {"realm": realm})
+        url = token_url(asked, scope, credentials.username, offline=self._offline)
+        if identity:
+            form, method, url = refresh_form(challenge, scope, identity), "POST", realm
         elif credentials.basic and may_carry_credentials(realm):
             headers = {"Authorization": credentials.basic}
         async with self._transport.request(endpoint, method, url, headers, form=form) as response:
@@ -324,6 +344,8 @@ class RegistrySession:
                 raise await _refusal(response)
             data = await _body(response, MAX_TOKEN)
         token = parse_token(data)
+        if token.identity_token and (identity or self._offline) and endpoint.trusted:
+            self.identity_token = token.identity_token
         return _Cached(f"Bearer {token.value}", time.monotonic() + token.life_s * 0.9)
 
 
