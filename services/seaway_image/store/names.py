@@ -4,7 +4,7 @@ Tags and digests are kept in canonical form (`docker.io/library/busybox:latest`)
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -173,26 +173,15 @@ class NameTable(BaseModel):
         """With the registry's part replaced."""
         return self if registry is self.registry else self.model_copy(update={"registry": registry})
 
-    def without_image(self, image: Digest) -> "NameTable":
-        """Without this image and all its names."""
-        names = [name for name, holder in self.tags.items() if holder == image]
-        table = self.with_registry(self.registry.without_tags(names)).model_copy(
-            update={
-                "images": {key: kept for key, kept in self.images.items() if key != image},
-                "tags": {name: holder for name, holder in self.tags.items() if holder != image},
-                "digests": {name: holder for name, holder in self.digests.items() if holder != image},
-            }
-        )
-        return table._without_pushes_of(image)
-
-    def _without_pushes_of(self, image: Digest) -> "NameTable":
-        """Without what was pushed of an image that is gone, unless another name leads there."""
+    def without_pushes_of(self, images: Collection[Digest]) -> "NameTable":
+        """Without what was pushed of images that are gone, unless another name leads there."""
         registry = self.registry
+        gone = frozenset(images)
         for repository, there in self.registry.repositories.items():
-            own = [digest for digest in there if image in registry.manifests[digest].blobs]
+            own = [digest for digest in there if not gone.isdisjoint(registry.manifests[digest].blobs)]
             if own:
-                gone = registry.related(repository, own) - registry.reachable(repository, self.roots_in(repository))
-                registry = registry.without_manifests(repository, gone)
+                kept = registry.reachable(repository, self.roots_in(repository))
+                registry = registry.without_manifests(repository, registry.related(repository, own) - kept)
         return self.with_registry(registry)
 
     def roots_in(self, repository: str) -> frozenset[Digest]:

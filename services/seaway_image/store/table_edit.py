@@ -15,14 +15,17 @@ class TableEdit:
     def __init__(self, table: NameTable) -> None:
         self._before = table
         self._images, self._tags, self._digests = dict(table.images), dict(table.tags), dict(table.digests)
+        self._gone_names: set[str] = set()
+        self._gone_images: set[Digest] = set()
         self._names: dict[Digest, tuple[Reference, ...]] = {}
         self._children = Counter(image.parent for image in table.images.values() if image.parent)
         self._holders = Counter(chain for image in table.images.values() for chain in chain_ids(image))
 
     def table(self) -> NameTable:
         """As it is by now."""
-        update = {"images": self._images, "tags": self._tags, "digests": self._digests}
-        return self._before.model_copy(update=update)
+        registry = self._before.registry.without_tags(self._gone_names)
+        update = {"images": self._images, "tags": self._tags, "digests": self._digests, "registry": registry}
+        return self._before.model_copy(update=update).without_pushes_of(self._gone_images)
 
     def has(self, image: Digest) -> bool:
         """Whether the image is still there."""
@@ -43,10 +46,12 @@ class TableEdit:
         self._names[image] = tuple(one for one in self.names(image) if one != name)
         self._tags.pop(name.canonical, None)
         self._digests.pop(name.canonical, None)
+        self._gone_names.add(name.canonical)
 
     def drop_image(self, image: Digest) -> tuple[Digest | None, dict[Digest, int]]:
         """An image without names; its parent, and the ChainIDs and sizes of its own layers, from the top down."""
         gone = self._images.pop(image)
+        self._gone_images.add(image)
         chains = chain_ids(gone)
         self._holders.subtract(chains)
         if gone.parent:

@@ -2,6 +2,7 @@ from seaway_docker.references import parse_reference
 from seaway_image.oci.digests import Digest
 from seaway_image.store.change_log import ChangeLog, Changes
 from seaway_image.store.names import NameTable, StoredImage
+from seaway_image.store.removal import remove_unused
 
 A, B, M = (Digest("sha256:" + letter * 64) for letter in "ab9")
 
@@ -20,7 +21,7 @@ def test_what_has_changed_since_a_version() -> None:
     assert log.note(first, tagged) == {A}
     moved = tagged.with_tag(parse_reference("x:1"), B)
     assert log.note(tagged, moved) == {A, B}
-    gone = moved.without_image(A)
+    gone = remove_unused(moved, [A]).table
     log.note(moved, gone)
     assert log.since(version, gone) == Changes((B,), (A,))
     assert log.since(log.version, gone) == Changes((), ())
