@@ -136,6 +136,10 @@ class Failpoint(StrEnum):
     PULL_CHECKED = "pull.image-checked"
     IMAGE_NAMED = "pull.name-stored"
     PULL_TOLD = "pull.event-kept"
+    BUILD_MADE = "build.directory-made"
+    BUILD_CONTEXT = "build.context-unpacked"
+    BUILD_BUILT = "build.built"
+    BUILD_PUSHED = "build.pushed"
     EVENT_STORED = "outbox.event-stored"
 
 

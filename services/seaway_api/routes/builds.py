@@ -1,16 +1,52 @@
-"""Building images. There is no builder yet, and so no cache of one."""
+"""Building images, and the builders' cache."""
 
 from typing import Final
 
 from aiohttp import web
 
+from seaway_api.builds.options import build_request
+from seaway_api.builds.output import BuildOutput
+from seaway_api.builds.running import Build
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, parse_int, tell_prune
+from seaway_api.translate.registry_auth import parse_registry_config
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters, parse_filters, until_ns
 
+_JOINED: Final = "container:"
+_NO_SESSION: Final = "a build by BuildKit needs a session: build with buildx, or without version=2"
 _FAILED: Final = "failed to prune build cache: "
 _SINGLE: Final = ("description", "id", "inuse", "parent", "private", "shared", "type", "until")
+
+
+async def build(call: Call) -> web.StreamResponse:
+    """POST /build. What is wrong before anything was said is a status, later it is a line of the stream."""
+    if not call.version >= (1, 24):
+        raise InvalidParameter("this API version can't build images")
+    asked = build_request(call.query)
+    if call.text("version") == "2":
+        raise InvalidParameter(_NO_SESSION)
+    auths = parse_registry_config(call.request.headers.get("X-Registry-Config", ""))
+    network, node = await _network(call, asked.network)
+    options = asked.options.model_copy(update={"network": network})
+    output = BuildOutput(call.request, quiet=asked.quiet)
+    one = Build(call.api, asked, options, auths, call.command(), node)
+    await one.run(call.request.content, output)
+    return output.response or await replies.begin_stream(call.request)
+
+
+async def _network(call: Call, mode: str) -> tuple[str, str]:
+    """The network of the steps as a node knows it, and the node that alone has it. Raises SeawayError."""
+    if mode in ("", "default", "bridge"):
+        return "", ""
+    if mode in ("none", "host"):
+        return mode, ""
+    if mode.startswith(_JOINED):
+        identifier, node = await call.api.locate(mode.removeprefix(_JOINED))
+        return f"{_JOINED}{identifier}", node
+    raise InvalidParameter(
+        f"a build can't join network {mode[:64]}: give none, host, bridge, or container:NAME of one that is in it"
+    )
 
 
 async def prune(call: Call) -> web.StreamResponse:
