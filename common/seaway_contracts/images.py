@@ -177,6 +177,19 @@ class BlobEndpoint(Payload):
     token: str
 
 
+class GrantBuild(Payload):
+    """Allow a build on that node to read all images and to push to `repository` (as `docker tag` names it)."""
+
+    node: str
+    repository: str
+
+
+class RevokeBuild(Payload):
+    """Take a build's token away."""
+
+    token: str
+
+
 class ImageEvent(Payload):
     """An image event's body: Docker's actor attributes."""
 

@@ -140,6 +140,10 @@ class Failpoint(StrEnum):
     BUILD_CONTEXT = "build.context-unpacked"
     BUILD_BUILT = "build.built"
     BUILD_PUSHED = "build.pushed"
+    UPLOAD_WRITTEN = "push.blob-written"
+    UPLOAD_PLACED = "push.blob-placed"
+    PUSH_MANIFEST = "push.manifest-stored"
+    PUSH_ENTERED = "push.image-entered"
     EVENT_STORED = "outbox.event-stored"
 
 

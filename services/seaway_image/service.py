@@ -21,6 +21,7 @@ from seaway_contracts.base import Empty
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_contracts.images import (
     BlobEndpoint,
+    GrantBuild,
     ImageList,
     ImageRecord,
     ImageRef,
@@ -29,10 +30,13 @@ from seaway_contracts.images import (
     PullStarted,
     RemovedImages,
     RemoveImage,
+    RevokeBuild,
     TagRequest,
 )
 from seaway_image.http.access import Access
 from seaway_image.http.application import ImageHttp
+from seaway_image.http.archives import ArchiveRoutes
+from seaway_image.http.registry import Registry
 from seaway_image.oci.documents import MAX_CONFIG
 from seaway_image.oci.platforms import parse_platform
 from seaway_image.registry.credentials import credentials_from
@@ -64,13 +68,23 @@ COLLECTED: Final = Counter("seaway_image_collected_bytes_total", "Bytes of blobs
 class ImageService:
     """The calls. Each may come twice, and then does its work once."""
 
-    def __init__(self, store: ImageStore, pulls: Pulls, bus: Bus, tasks: Tasks, url: str, access: Access) -> None:
+    def __init__(
+        self,
+        store: ImageStore,
+        pulls: Pulls,
+        bus: Bus,
+        tasks: Tasks,
+        url: str,
+        access: Access,
+        registry: Registry,
+    ) -> None:
         self._store = store
         self._pulls = pulls
         self._bus = bus
         self._tasks = tasks
         self._url = url
         self._access = access
+        self._registry = registry
         self._streams: set[str] = set()
 
     async def serve(self) -> None:
@@ -83,6 +97,8 @@ class ImageService:
         await self._bus.serve(catalogue.BLOB_ENDPOINT, self.locate)
         await self._bus.serve(catalogue.NODE_BLOB_ENDPOINT, self.locate_for_node)
         await self._bus.serve(catalogue.GRANT_COMMIT, self.grant_commit)
+        await self._bus.serve(catalogue.GRANT_BUILD, self.grant_build)
+        await self._bus.serve(catalogue.REVOKE_BUILD, self.revoke_build)
         await self._bus.serve(catalogue.NODE_IMAGES, self.list_images)
 
     async def get(self, request: ImageRef, _: Command) -> ImageRecord:
@@ -108,6 +124,19 @@ class ImageService:
             raise bad_request(f"the new image's config has {size} bytes, more than the {MAX_CONFIG} taken")
         order = request.order.model_copy(update={"cause": command.id, "actor": command.actor})
         return BlobEndpoint(url=self._url, token=self._access.upload(request.node, order))
+
+    async def grant_build(self, request: GrantBuild, command: Command) -> BlobEndpoint:
+        """Where a build on that node reads its base images and leaves its result, and a token for both."""
+        repository = read_reference(request.repository)
+        if repository.tag or repository.digest:
+            raise bad_request(f"{request.repository[:100]!r} is no repository's name: it has a tag or digest")
+        token = self._access.build(repository.name, Cause(command.id, command.actor))
+        return BlobEndpoint(url=self._url, token=token)
+
+    async def revoke_build(self, request: RevokeBuild, _: Command) -> Empty:
+        """That build has ended."""
+        await self._registry.end_build(request.token)
+        return Empty()
 
     async def tag(self, request: TagRequest, command: Command) -> Empty:
         """A further name."""
@@ -228,8 +257,10 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         stack.push_async_callback(transport.close)
         pulls = Pulls(store, transport, settings.registries, context.tasks)
         access = Access(_token(settings.root / "image" / "service-token"))
-        url = await stack.enter_async_context(_http(settings, store, access))
-        service = ImageService(store, pulls, context.bus, context.tasks, url, access)
+        registry = Registry(store, pulls, access, stack.enter_context(store.blobs.lease()))
+        routes = [*registry.routes(), *ArchiveRoutes(store, access).routes()]
+        url = await stack.enter_async_context(_http(settings, ImageHttp(access, routes)))
+        service = ImageService(store, pulls, context.bus, context.tasks, url, access, registry)
         await service.serve()
         await RegistryCalls(transport, settings.registries).serve(context.bus)
         context.tasks.eternal("collect", service.collect_always())
@@ -238,9 +269,8 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _http(settings: ImageSettings, store: ImageStore, access: Access) -> AsyncIterator[str]:
+async def _http(settings: ImageSettings, http: ImageHttp) -> AsyncIterator[str]:
     """The HTTP side; gives its URL."""
-    http = ImageHttp(store, access)
     runner = web.AppRunner(http.application(), access_log=None)
     await runner.setup()
     try:

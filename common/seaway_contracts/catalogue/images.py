@@ -48,6 +48,17 @@ GRANT_COMMIT: Final = call(
     "Allow a node to upload one layer, for one image.",
     repeat=Repeat.UNANSWERED,
 )
+GRANT_BUILD: Final = call(
+    IMAGE,
+    "build.grant",
+    i.GrantBuild,
+    i.BlobEndpoint,
+    "Allow a build to read all images and to push to one repository.",
+    repeat=Repeat.UNANSWERED,
+)
+REVOKE_BUILD: Final = call(
+    IMAGE, "build.revoke", i.RevokeBuild, Empty, "Take a build's token away.", repeat=Repeat.UNANSWERED
+)
 
 NODE_BLOB_ENDPOINT: Final = ask(IMAGE, "blob.locate", Empty, i.BlobEndpoint, "Return the endpoint that serves blobs.")
 NODE_IMAGES: Final = ask(IMAGE, "image.list", i.ListImages, i.ImageList, "List all images, by page.")

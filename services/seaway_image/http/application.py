@@ -1,230 +1,69 @@
-"""The image service's HTTP side: `/v2/` (OCI distribution spec 1.1, reading) for agents, and image archives.
+"""The image service's HTTP side: an OCI registry at `/v2/` (distribution spec 1.1), and image archives.
 
-Bulk bytes go here and not over the bus. Every request needs a bearer token: `access.py` says for what it is good.
+Bulk bytes go here and not over the bus. `access.py` says who may do what.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 from aiohttp import web
 
-from seaway_bus.bus import ACTOR, COMMAND
-from seaway_contracts.archives import Committed
-from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
-from seaway_docker.references import InvalidReference, parse_reference
-from seaway_docker.streams import JSON_STREAM, error_line, stream_line
-from seaway_image.archives.commit import commit_image
-from seaway_image.archives.import_ import ImportOrder, import_image
-from seaway_image.archives.load import load
-from seaway_image.archives.save import choose, save
+from seaway_contracts.errors import SeawayError
 from seaway_image.http.access import Access
-from seaway_image.oci.digests import Digest, is_digest, parse_digest
-from seaway_image.oci.documents import MAX_MANIFEST
-from seaway_image.oci.manifests import parse_manifest
-from seaway_image.oci.platforms import parse_platform
-from seaway_image.store.image_changes import Cause, image_change
-from seaway_image.store.image_store import ImageStore
-from seaway_image.store.names import read_target
-from seaway_image.store.progress import Progress
+from seaway_image.http.archives import COMMIT_PATH
+from seaway_image.http.rights import RIGHTS
+from seaway_image.http.spec_errors import SpecError, error_body, spec_error
 
-_CHUNK: Final = 1 << 18
-_MAX_QUERY: Final = 256
-_COMMIT: Final = "/commit"
-_OCTETS: Final = "application/octet-stream"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_V2: Final = "/v2"
+_PLAIN: Final = {404: "NAME_UNKNOWN", 405: "UNSUPPORTED"}
 
 
 class ImageHttp:
     """The application."""
 
-    def __init__(self, store: ImageStore, access: Access) -> None:
-        self._store = store
+    def __init__(self, access: Access, routes: Iterable[web.AbstractRouteDef]) -> None:
         self._access = access
+        self._routes = list(routes)
 
     def application(self) -> web.Application:
         """The routes, each guarded."""
         app = web.Application(middlewares=[self._guard], client_max_size=0)
-        name = r"{name:[a-z0-9._/:\[\]-]{1,300}}"
-        app.add_routes(
-            [
-                web.get("/v2/", self._version),
-                web.get(f"/v2/{name}/blobs/{{digest}}", self._blob),
-                web.get(f"/v2/{name}/manifests/{{reference}}", self._manifest),
-                web.post("/load", self._load),
-                web.get("/save", self._save),
-                web.post("/import", self._import),
-                web.post(_COMMIT, self._commit),
-            ]
-        )
+        app.add_routes(self._routes)
         return app
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not self._may(request):
-            headers = {"WWW-Authenticate": 'Bearer realm="seaway"'}
-            return _refuse(401, "UNAUTHORIZED", "authentication required", headers)
+        registry = request.path == _V2 or request.path.startswith(f"{_V2}/")
+        if not await (self._may_enter(request) if registry else self._may(request)):
+            scheme = "Basic" if registry else "Bearer"
+            headers = {"WWW-Authenticate": f'{scheme} realm="seaway"'}
+            return _refuse(SpecError(401, "UNAUTHORIZED", "authentication required", headers))
         try:
             return await handler(request)
+        except SpecError as error:
+            return _refuse(error)
         except SeawayError as error:
-            return _refuse(error.status, _SPEC_CODES.get(error.code, error.code.upper()), error.message, {})
-
-    def _may(self, request: web.Request) -> bool:
-        given = request.headers.get("Authorization", "")
-        if request.path == _COMMIT:
-            return self._access.granted(given) is not None
-        if request.path.startswith("/v2/"):
-            return self._access.may_read(given)
-        return self._access.may_do_all(given)
-
-    # --- /v2/
-
-    async def _version(self, _: web.Request) -> web.StreamResponse:
-        return web.json_response({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
-
-    async def _blob(self, request: web.Request) -> web.StreamResponse:
-        """GET, HEAD, with Range; sent by the kernel straight from the file."""
-        digest = parse_digest(request.match_info["digest"])
-        self._store.blobs.require(digest)
-        headers = {"Docker-Content-Digest": digest, "Content-Type": _OCTETS, "ETag": f'"{digest}"'}
-        return web.FileResponse(self._store.blobs.path(digest), headers=headers, chunk_size=_CHUNK)
-
-    async def _manifest(self, request: web.Request) -> web.StreamResponse:
-        digest = self._find(request.match_info["name"], request.match_info["reference"])
-        data = await self._store.blobs.read_bytes(digest, MAX_MANIFEST)
-        headers = {"Docker-Content-Digest": digest, "Content-Type": parse_manifest(data).media_type}
-        return web.Response(body=data, headers=headers)
-
-    def _find(self, name: str, reference: str) -> Digest:
-        table = self._store.table
-        if is_digest(reference):
-            digest = parse_digest(reference)
-            known = {Digest(one.rpartition("@")[2]) for one in table.digests}
-            if digest in known or any(image.manifest == digest for image in table.images.values()):
-                return digest
-            raise not_found(f"manifest {digest} is not in the image store")
-        try:
-            tagged = table.tags.get(parse_reference(f"{name}:{reference}").canonical)
-        except InvalidReference as error:
-            raise bad_request(str(error)) from None
-        if tagged is None:
-            raise not_found(f"manifest {name}:{reference} is not in the image store")
-        return table.images[tagged].manifest
-
-    # --- archives
-
-    async def _load(self, request: web.Request) -> web.StreamResponse:
-        """The body is the archive. Answers with Docker's JSON lines; `quiet=0` asks for layers as they come."""
-        platform = request.query.get("platform", "")
-        order = parse_platform(platform) if platform else None
-        lines = JsonLines(request)
-        with_lines = {} if request.query.get("quiet", "1") != "0" else {"say": lines.progress}
-        try:
-            pieces = request.content.iter_chunked(_CHUNK)
-            loaded = await load(self._store, pieces, platform=order, by=_by(request), **with_lines)
-        except SeawayError as error:
-            if not lines.begun:
+            return _refuse(spec_error(error, request.path))
+        except web.HTTPException as error:
+            if error.status not in _PLAIN:
                 raise
-            return await lines.end(error_line(error.message))
-        return await lines.end(*(stream_line(f"{line}\n") for line in loaded.lines))
+            return _refuse(
+                SpecError(error.status, _PLAIN[error.status], f"{request.method} {request.path[:200]}: {error.reason}")
+            )
 
-    async def _save(self, request: web.Request) -> web.StreamResponse:
-        """The archive of the images `?names=…&names=…`."""
-        names = request.query.getall("names", [])
-        if not 0 < len(names) <= _MAX_QUERY:
-            raise bad_request(f"names: give 1 to {_MAX_QUERY} images to save")
-        by = _by(request)
-        saved = choose(self._store.table, names)
-        self._store.publish([image_change("save", one.image.id, by=by) for one in saved])
-        return await _stream(request, save(self._store, names))
+    async def _may_enter(self, request: web.Request) -> bool:
+        rights = await self._access.rights(request.headers.get("Authorization", ""))
+        if rights is not None:
+            request[RIGHTS] = rights
+        return rights is not None
 
-    async def _import(self, request: web.Request) -> web.StreamResponse:
-        """The body is the tar; `repo`, `tag`, `message`, `change` (repeated) and `platform`. Answers `{"id"}`."""
-        order = _import_order(request)
-        image = await import_image(self._store, request.content.iter_chunked(_CHUNK), order)
-        return web.json_response({"id": image})
-
-    async def _commit(self, request: web.Request) -> web.StreamResponse:
-        """The body is the layer's tar; what image is made of it was said when this was granted. Answers `Committed`.
-
-        Sent again, as after a lost answer, it makes no second image.
-        """
-        upload = self._access.granted(request.headers.get("Authorization", ""))
-        assert upload is not None  # the guard has seen to that
-        layer = request.content.iter_chunked(_CHUNK)
-        async with upload.turn:
-            try:
-                if upload.made is None:
-                    made = await commit_image(self._store, layer, upload.order)
-                    upload.made = Committed(id=made.id, ref=made.tag.familiar if made.tag else "")
-            finally:
-                async for _ in layer:  # the sender listens when it has sent all
-                    pass
-        return web.json_response(upload.made.model_dump())
+    async def _may(self, request: web.Request) -> bool:
+        given = request.headers.get("Authorization", "")
+        return (
+            self._access.granted(given) is not None if request.path == COMMIT_PATH else self._access.may_do_all(given)
+        )
 
 
-def _by(request: web.Request) -> Cause:
-    """By which command, and in whose name, the archive came."""
-    return Cause(request.headers.get(COMMAND, ""), request.headers.get(ACTOR, ""))
-
-
-def _import_order(request: web.Request) -> ImportOrder:
-    query = request.query
-    repo, tag, platform = query.get("repo", ""), query.get("tag", ""), query.get("platform", "")
-    changes = query.getall("change", [])
-    if len(changes) > _MAX_QUERY:
-        raise bad_request(f"change: at most {_MAX_QUERY} instructions are taken")
-    order = ImportOrder(
-        target=read_target(f"{repo}:{tag}" if tag else repo) if repo else None,
-        changes=tuple(changes),
-        message=query.get("message", ""),
-        source=query.get("source", "-"),
-        by=_by(request),
-    )
-    return replace(order, platform=parse_platform(platform)) if platform else order
-
-
-class JsonLines:
-    """An answer of JSON lines, whose head is sent with the first of them."""
-
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
-        self._response = web.StreamResponse(headers={"Content-Type": JSON_STREAM})
-
-    @property
-    def begun(self) -> bool:
-        """Whether it is too late for another status."""
-        return self._response.prepared
-
-    async def progress(self, progress: Progress) -> None:
-        """How it goes."""
-        await self._write(progress.line())
-
-    async def end(self, *lines: bytes) -> web.StreamResponse:
-        """The last lines."""
-        await self._write(b"".join(lines))
-        await self._response.write_eof()
-        return self._response
-
-    async def _write(self, data: bytes) -> None:
-        if not self.begun:
-            await self._response.prepare(self._request)
-        await self._response.write(data)
-
-
-async def _stream(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
-    await response.prepare(request)
-    async for piece in pieces:
-        await response.write(piece)
-    await response.write_eof()
-    return response
-
-
-_SPEC_CODES: Final[dict[Code, str]] = {Code.NOT_FOUND: "MANIFEST_UNKNOWN", Code.BAD_REQUEST: "DIGEST_INVALID"}
-
-
-def _refuse(status: int, code: str, message: str, headers: dict[str, str]) -> web.Response:
-    """An error both in the distribution spec's form and in the suite's."""
-    body: dict[str, Any] = {"errors": [{"code": code, "message": message}], "message": message}
-    return web.json_response(body, status=status, headers=headers)
+def _refuse(error: SpecError) -> web.Response:
+    return web.json_response(error_body(error.code, error.message), status=error.status, headers=dict(error.headers))

@@ -83,13 +83,14 @@ def parse_manifest(data: bytes, content_type: str = "") -> Manifest | Index:
     `mediaType` must agree. Raises SeawayError for anything that is malformed, ambiguous or beyond the bounds.
     """
     document = parse_document(data, "manifest")
-    media_type = _media_type(document, content_type.partition(";")[0].strip().lower())
+    media_type = media_type_of(document, content_type.partition(";")[0].strip().lower())
     if media_type in _MANIFESTS:
         return _manifest(document, media_type)
     return _index(document, media_type)
 
 
-def _media_type(document: dict[str, Any], content_type: str) -> str:
+def media_type_of(document: dict[str, Any], content_type: str) -> str:
+    """What a manifest or index is: `content_type` (bare, lower-case) and its own `mediaType` agree; raises."""
     if document.get("schemaVersion") == 1 or content_type.startswith(_SCHEMA_1):
         raise bad_request(
             "Docker Image manifest version 2, schema 1 is not supported: "
@@ -112,13 +113,13 @@ def _media_type(document: dict[str, Any], content_type: str) -> str:
 
 
 def _manifest(document: dict[str, Any], media_type: str) -> Manifest:
-    config = _descriptor(document.get("config"), "config")
+    config = parse_descriptor(document.get("config"), "config")
     if config.media_type not in _CONFIGS:
         raise bad_request(f"manifest: config media type {config.media_type!r:.100} is no container image's")
     if config.size > MAX_CONFIG:
         raise bad_request(f"manifest: config of {config.size} bytes is larger than the {MAX_CONFIG} allowed")
-    layers = _entries(document, "layers", MAX_LAYERS)
-    parsed = tuple(_descriptor(layer, f"layers[{n}]") for n, layer in enumerate(layers))
+    layers = parse_entries(document, "layers", MAX_LAYERS)
+    parsed = tuple(parse_descriptor(layer, f"layers[{n}]") for n, layer in enumerate(layers))
     for layer in parsed:
         if layer.media_type not in _LAYERS:
             raise bad_request(f"manifest: layer {layer.digest}: unsupported media type {layer.media_type!r:.100}")
@@ -126,17 +127,18 @@ def _manifest(document: dict[str, Any], media_type: str) -> Manifest:
 
 
 def _index(document: dict[str, Any], media_type: str) -> Index:
-    entries = _entries(document, "manifests", MAX_ENTRIES)
+    entries = parse_entries(document, "manifests", MAX_ENTRIES)
     return Index(
         media_type,
         tuple(
-            IndexEntry(_descriptor(entry, f"manifests[{n}]"), _platform(entry.get("platform"), n))
+            IndexEntry(parse_descriptor(entry, f"manifests[{n}]"), _platform(entry.get("platform"), n))
             for n, entry in enumerate(entries)
         ),
     )
 
 
-def _entries(document: dict[str, Any], key: str, limit: int) -> list[Any]:
+def parse_entries(document: dict[str, Any], key: str, limit: int) -> list[Any]:
+    """The list under `key`; raises SeawayError(BAD_REQUEST) unless it is one, of at most `limit` entries."""
     entries = document.get(key)
     if not isinstance(entries, list):
         raise bad_request(f"manifest: {key} is missing or no list")
@@ -145,7 +147,8 @@ def _entries(document: dict[str, Any], key: str, limit: int) -> list[Any]:
     return entries
 
 
-def _descriptor(value: Any, where: str) -> Descriptor:
+def parse_descriptor(value: Any, where: str) -> Descriptor:
+    """A descriptor; raises SeawayError(BAD_REQUEST), which says `where` it stands."""
     if not isinstance(value, dict):
         raise bad_request(f"manifest: {where} is missing or no descriptor")
     media_type, size, annotations = value.get("mediaType"), value.get("size"), value.get("annotations") or {}

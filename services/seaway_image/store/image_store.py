@@ -194,19 +194,22 @@ class ImageStore:
             self._facts[layer] = await measure_layer(self.blobs.path(layer))
         return self._facts[layer]
 
-    async def check(self, manifest_digest: Digest) -> StoredImage:
-        """The image under a stored manifest, every blob there and every diffID right; raises SeawayError."""
-        data = await self.blobs.read_bytes(manifest_digest, MAX_MANIFEST)
-        manifest = parse_manifest(data)
-        if not isinstance(manifest, Manifest):
+    async def check(self, manifest_digest: Digest, *, manifest: bytes | None = None) -> StoredImage:
+        """The image under a manifest, every blob there and every diffID right; raises SeawayError.
+
+        `manifest`: its bytes where it isn't stored yet.
+        """
+        data = await self.blobs.read_bytes(manifest_digest, MAX_MANIFEST) if manifest is None else manifest
+        parsed = parse_manifest(data)
+        if not isinstance(parsed, Manifest):
             raise bad_request(f"{manifest_digest} is an index, not one image's manifest")
-        document = parse_config(await self.blobs.read_bytes(manifest.config.digest, MAX_CONFIG))
-        if len(document.diff_ids) != len(manifest.layers):
-            named, given = len(document.diff_ids), len(manifest.layers)
+        document = parse_config(await self.blobs.read_bytes(parsed.config.digest, MAX_CONFIG))
+        if len(document.diff_ids) != len(parsed.layers):
+            named, given = len(document.diff_ids), len(parsed.layers)
             raise bad_request(f"image {document.id}: its config names {named} layers, its manifest {given}")
         layers = [
             await self._check_layer(layer, diff_id)
-            for layer, diff_id in zip(manifest.layers, document.diff_ids, strict=True)
+            for layer, diff_id in zip(parsed.layers, document.diff_ids, strict=True)
         ]
         return StoredImage(id=document.id, manifest=manifest_digest, layers=tuple(layers))
 

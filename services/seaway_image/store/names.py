@@ -22,6 +22,7 @@ from seaway_docker.references import (
 )
 from seaway_image.oci.digests import Digest
 from seaway_image.store.image_changes import ImageChange
+from seaway_image.store.registry_table import RegistryTable
 
 FORM: Final = Form()
 """Of `names.json`."""
@@ -85,6 +86,7 @@ class NameTable(BaseModel):
     images: dict[Digest, StoredImage] = Field(default_factory=dict)
     tags: dict[str, Digest] = Field(default_factory=dict)
     digests: dict[str, Digest] = Field(default_factory=dict)
+    registry: RegistryTable = Field(default_factory=RegistryTable)
     news: tuple[ImageChange, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 
@@ -99,7 +101,7 @@ class NameTable(BaseModel):
     def blobs(self) -> frozenset[Digest]:
         """All blobs that any image needs, indexes known by digest among them."""
         indexes = {Digest(name.rpartition("@")[2]) for name in self.digests}
-        return frozenset(indexes.union(*(image.blobs for image in self.images.values())))
+        return frozenset(indexes.union(self.registry.blobs(), *(image.blobs for image in self.images.values())))
 
     def with_news(self, news: Iterable[ImageChange]) -> "NameTable":
         """With what is to be told of this change."""
@@ -131,7 +133,9 @@ class NameTable(BaseModel):
 
         `now_ns` if a user gives it; a pull or load leaves the time of the last tag, as in Docker.
         """
-        table = self.model_copy(update={"tags": self.tags | {target.canonical: image}})
+        name = target.canonical
+        table = self.with_registry(self.registry.without_tags([name]))
+        table = table.model_copy(update={"tags": self.tags | {name: image}})
         if now_ns is None:
             return table
         tagged = self.images[image].model_copy(update={"last_tag_ns": now_ns})
@@ -148,12 +152,18 @@ class NameTable(BaseModel):
             update={
                 "tags": {name: image for name, image in self.tags.items() if name not in gone},
                 "digests": {name: image for name, image in self.digests.items() if name not in gone},
+                "registry": self.registry.without_tags(gone),
             }
         )
 
+    def with_registry(self, registry: RegistryTable) -> "NameTable":
+        """With the registry's part replaced."""
+        return self if registry is self.registry else self.model_copy(update={"registry": registry})
+
     def without_image(self, image: Digest) -> "NameTable":
         """Without this image and all its names."""
-        return self.model_copy(
+        names = [name for name, holder in self.tags.items() if holder == image]
+        return self.with_registry(self.registry.without_tags(names)).model_copy(
             update={
                 "images": {key: kept for key, kept in self.images.items() if key != image},
                 "tags": {name: holder for name, holder in self.tags.items() if holder != image},

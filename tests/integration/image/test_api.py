@@ -23,6 +23,8 @@ from seaway_api.settings import ApiSettings
 from seaway_bus.bus import Bus
 from seaway_image.http.access import Access
 from seaway_image.http.application import ImageHttp
+from seaway_image.http.archives import ArchiveRoutes
+from seaway_image.http.registry import Registry
 from seaway_image.service import ImageService
 from seaway_kit.tasks import Tasks
 from seaway_testing.fake_transport import FakeServer, FakeTransport
@@ -41,12 +43,14 @@ async def docker(tmp_path: Path, puller: Any, certs_d: Callable[[str], Path]) ->
             own, bus, tasks = Bus(FakeTransport(server)), Bus(FakeTransport(server)), Tasks("test")
             await own.prepare()
             access = Access("t0k")
-            runner = web.AppRunner(ImageHttp(made.store, access).application())
+            registry = Registry(made.store, made.pulls, access, stack.enter_context(made.store.blobs.lease()))
+            routes = [*registry.routes(), *ArchiveRoutes(made.store, access).routes()]
+            runner = web.AppRunner(ImageHttp(access, routes).application())
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            await ImageService(made.store, made.pulls, own, tasks, url, access).serve()
+            await ImageService(made.store, made.pulls, own, tasks, url, access, registry).serve()
             stack.push_async_callback(own.close)
             stack.push_async_callback(bus.close)
             stack.push_async_callback(tasks.close)

@@ -26,6 +26,7 @@ from seaway_contracts.images import (
 from seaway_contracts.lifecycle import Envelope
 from seaway_image.archives.load import load
 from seaway_image.http.access import Access
+from seaway_image.http.registry import Registry
 from seaway_image.registry.endpoints import RegistrySettings
 from seaway_image.registry.pull import Pulls
 from seaway_image.registry.transport import HttpTransport
@@ -77,8 +78,11 @@ async def bus(server: FakeServer, store: ImageStore, tasks: Tasks, own: Bus, eve
     await http.open()
     events.start()
     pulls = Pulls(store, http, RegistrySettings(), tasks)
-    await ImageService(store, pulls, own, tasks, URL, Access("t0k")).serve()
-    yield client
+    access = Access("t0k")
+    with store.blobs.lease() as lease:
+        registry_http = Registry(store, pulls, access, lease)
+        await ImageService(store, pulls, own, tasks, URL, access, registry_http).serve()
+        yield client
     await http.close()
     await client.close()
     await own.close()

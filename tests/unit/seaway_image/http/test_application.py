@@ -1,37 +1,23 @@
 import io
 import json
 import tarfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from seaway_bus.bus import ACTOR, COMMAND
 from seaway_contracts.archives import ImageOrder
 from seaway_contracts.images import ImageConfig
 from seaway_image.archives.commit import EMPTY_LAYER
 from seaway_image.http.access import Access
-from seaway_image.http.application import ImageHttp
 from seaway_image.oci.digests import digest_of
 from seaway_image.store.image_changes import ImageChange
 from seaway_image.store.image_store import ImageStore
 
 AUTH = {"Authorization": "Bearer t0k"}
 ASKED = {COMMAND: "c7", ACTOR: "uid:7"}
-
-
-@pytest.fixture
-def access() -> Access:
-    return Access("t0k")
-
-
-@pytest.fixture
-async def client(store: ImageStore, access: Access) -> AsyncIterator[TestClient[Any, Any]]:
-    http = ImageHttp(store, access)
-    async with TestClient(TestServer(http.application())) as made:
-        yield made
 
 
 def told(heard: list[ImageChange]) -> list[tuple[str, ...]]:
@@ -43,7 +29,8 @@ def told(heard: list[ImageChange]) -> list[tuple[str, ...]]:
 async def test_nothing_without_the_token(client: Any, header: str | None, path: str) -> None:
     response = await client.get(path, headers={"Authorization": header} if header else {})
     assert response.status == 401
-    assert "Bearer" in response.headers["WWW-Authenticate"]
+    scheme = "Basic" if path.startswith("/v2/") else "Bearer"
+    assert response.headers["WWW-Authenticate"] == f'{scheme} realm="seaway"'
 
 
 def test_no_token_no_service() -> None:
