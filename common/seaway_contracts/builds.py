@@ -1,6 +1,6 @@
 """Payloads about builds of images: orders, what a node says of a build, events, the cache of builders."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -8,8 +8,14 @@ from seaway_contracts.base import Payload
 from seaway_contracts.containers import Resources
 
 
+BUILT: Final = "localhost/seaway-build/"
+"""Repositories at the image service into which builds push: what comes there is an image without a name."""
+BASES: Final = "localhost/seaway-image/"
+"""Repositories at the image service to read images by their ids (`localhost/seaway-image/<64 hex digits>`)."""
+
+
 class BuildOptions(Payload):
-    """What a client asks of a build. `args` without a value (None) are taken from nowhere: they stay unset.
+    """What a client asks of a build. `args` that are None stay unset.
 
     `dockerfile` is a path in the context. `network`: empty for the bridge, `none`, `host`, or a container's
     (`container:<id>`). `shm_size` in bytes. `remote`: where the context is fetched from, if no client sends it.
@@ -87,8 +93,8 @@ RecordKind = Literal["plan", "line", "note", "run", "out", "err", "refused", "en
 class BuildRecord(Payload):
     """One line about a build.
 
-    `plan`: the plan. `line`: what the builder printed. `note`: what it printed on stderr. `run`: a RUN step begins, with
-    `args`, in the container `text`. `out` and `err`: what it prints. `refused`: the runtime's reason not to begin it.
+    `plan`: the plan. `line`: what the builder printed. `note`: what it printed on stderr. `run`: a RUN step begins,
+    with `args`, in the container `text`. `out` and `err`: what it prints. `refused`: the runtime's reason not to begin it.
     `end`: the builder has ended, with `code`; then `text` is the id of the image, which the image service has.
     """
 

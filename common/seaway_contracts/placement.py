@@ -48,8 +48,8 @@ class PlaceRequest(Payload):
     The node is chosen while the image is looked up: `image_id` may be empty, and the image's labels and volumes are
     missing. `networks` are those in which the container gets an endpoint, as its user named them. `node`: the only
     one that will do, if there is one. `constraints` are on nodes (`node`, `node.labels.disk`), `affinities` on what a
-    node has already (`container`, `image`, `label`, or the key of a label). `excluded`: nodes that have refused it. `builds`: it
-    is a build of an image, which needs a builder.
+    node has already (`container`, `image`, `label`, or the key of a label). `excluded`: nodes that have refused it.
+    `builds`: it is a build of an image, which needs a builder.
     """
 
     container_id: str

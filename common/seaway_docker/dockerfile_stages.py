@@ -50,7 +50,8 @@ class _Stage:
 class Outline:
     """What a Dockerfile comes to, up to its target: `steps`, `bases` from outside in their order as written.
 
-    `froms` is what each stage begins with, `target` the number of the last stage to build, `unused` the build arguments that no ARG takes.
+    `froms`: what each stage begins with; `target`: the number of the last stage to build; `unused`: the build arguments
+    that no ARG takes.
     """
 
     steps: tuple[Step, ...]

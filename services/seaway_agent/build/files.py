@@ -111,7 +111,7 @@ def build_words(
     words = ["build", "--runtime", str(directory / "runtime"), "--isolation", "oci", "--network", "host"]
     words += ["--format", "docker", "--identity-label=false", "--security-opt", "seccomp=unconfined"]
     words += ["--signature-policy", str(directory / "policy.json"), "--authfile", str(directory / "auth.json")]
-    words += ["--pull=always", "--skip-unused-stages=false", "--http-proxy=false", "--no-hostname", "--no-hosts"]
+    words += ["--pull=missing", "--skip-unused-stages=false", "--http-proxy=false", "--no-hostname", "--no-hosts"]
     words += ["--squash", "--layers=false"] if options.squash else ["--layers"]
     words += ["--no-cache"] if options.no_cache else []
     for name, (soft, hard) in limits.items():

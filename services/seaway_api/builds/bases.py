@@ -7,8 +7,8 @@ from seaway_api.api import Api
 from seaway_api.builds.options import auth_of
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue as cat
-from seaway_contracts.builds import BuildBase
-from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_contracts.builds import BASES, BuildBase
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import ImageRecord, ImageRef, PullRequest, RegistryAuth
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.references import parse_reference
@@ -22,7 +22,7 @@ class BaseFinder:
 
     api: Api
     auths: Mapping[str, RegistryAuth]
-    command: Command
+    actor: str
     pull: bool = False
     platform: str = ""
 
@@ -32,7 +32,7 @@ class BaseFinder:
         if found is None or (self.pull and self._is_named(name)):
             await self._pull(name, progress)
             found = await self._record(name)
-        return BuildBase(name=name, source=self._source(name, found), id=found.id)
+        return BuildBase(name=name, source=f"{BASES}{found.id.removeprefix('sha256:')}:latest", id=found.id)
 
     async def _record(self, name: str) -> ImageRecord:
         return await self.api.bus.call(cat.GET_IMAGE, ImageRef(ref=name))
@@ -52,22 +52,12 @@ class BaseFinder:
         except InvalidParameter:
             return False
 
-    def _source(self, name: str, image: ImageRecord) -> str:
-        """The image's name at the image service. One that was named by its id goes by a name or digest that it has."""
-        if self._is_named(name):
-            reference = parse_reference(name).with_default_tag()
-            if reference.digest is not None or reference.familiar in image.repo_tags:
-                return reference.canonical
-        for text in (*image.repo_tags, *image.repo_digests):
-            return parse_reference(text).canonical
-        raise bad_request(f"image {name} has no name: tag it, and build again")
-
     async def _pull(self, name: str, progress: Progress) -> None:
         reference = parse_reference(name).with_default_tag()
         auth = auth_of(self.auths, reference.domain)
         async with self.api.stream(service="image") as stream:
             request = PullRequest(ref=reference.familiar, stream=stream.id, platform=self.platform, auth=auth)
-            await self.api.bus.call(cat.PULL_IMAGE, request, command=self.command)
+            await self.api.bus.call(cat.PULL_IMAGE, request, command=Command.new(self.actor))
             while data := await stream.read():
                 await progress(data)
             await stream.end()

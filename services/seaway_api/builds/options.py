@@ -144,7 +144,7 @@ def _kind(value: object) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number"
-    return {str: "string", list: "array"}.get(type(value), "object")
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
 def _cache_from(query: MultiMapping[str]) -> tuple[str, ...]:

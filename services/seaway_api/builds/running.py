@@ -1,4 +1,4 @@
-"""One build for a client: a node is found, gets the context, says what it needs, builds, and its image gets its names."""
+"""One build for a client: a node gets the context, says what it needs, builds, and the image gets its names."""
 
 import asyncio
 import contextlib
@@ -18,11 +18,11 @@ from seaway_api.builds.words import BuildWords, Narrator
 from seaway_bus.bus import Command
 from seaway_bus.streams import ByteStream
 from seaway_bus.transport import TransportError
+from seaway_cluster.make import new_container_id
 from seaway_contracts import catalogue as cat
-from seaway_contracts.builds import BuildGo, BuildOptions, BuildPlan, BuildRecord, StartBuild
+from seaway_contracts.builds import BUILT, BuildGo, BuildOptions, BuildPlan, BuildRecord, StartBuild
 from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import SeawayError, internal
-from seaway_contracts.ids import new_container_id
 from seaway_contracts.images import GrantBuild, RegistryAuth, RevokeBuild, TagRequest
 from seaway_contracts.placement import PlaceRequest
 from seaway_docker.streams import error_line
@@ -89,6 +89,10 @@ class Build:
                 if image:
                     await self._finish(image, narrator, output)
 
+    def _next(self) -> Command:
+        """A further command in the client's name: one id is one effect."""
+        return Command.new(self.command.actor)
+
     def _wanted(self) -> BuildWords:
         return BuildWords(self.options.labels, self.request.tags, keeps_containers=not self.request.removes)
 
@@ -110,9 +114,9 @@ class Build:
     @contextlib.asynccontextmanager
     async def _granted(self, node: str, identifier: str) -> AsyncIterator[BuildGo]:
         """Where the node gets images, and puts the one that it builds; not after this."""
-        repository = f"localhost/seaway-build/{identifier[:32]}"
+        repository = f"{BUILT}{identifier[:32]}"
         endpoint = await self.api.bus.call(
-            cat.GRANT_BUILD, GrantBuild(node=node, repository=repository), command=self.command
+            cat.GRANT_BUILD, GrantBuild(node=node, repository=repository), command=self._next()
         )
         try:
             yield BuildGo(url=endpoint.url, token=endpoint.token, repository=repository)
@@ -129,7 +133,7 @@ class Build:
         self, plan: BuildPlan, narrator: Narrator, go: BuildGo, stream: ByteStream, output: BuildOutput
     ) -> None:
         """Find the bases, pull those that are not here, and let the node begin."""
-        finder = BaseFinder(self.api, self.auths, self.command, self.request.pull, self.request.platform)
+        finder = BaseFinder(self.api, self.auths, self.command.actor, self.request.pull, self.request.platform)
         if plan.bases:
             await output.say(*narrator.announce())
         bases = [await finder.find(name, output.say) for name in plan.bases]
@@ -151,7 +155,7 @@ class Build:
 
     async def _finish(self, image: str, narrator: Narrator, output: BuildOutput) -> None:
         for tag in self.request.tags:
-            await self.api.bus.call(cat.TAG_IMAGE, TagRequest(source=image, target=tag), command=self.command)
+            await self.api.bus.call(cat.TAG_IMAGE, TagRequest(source=image, target=tag), command=self._next())
         await output.say(*narrator.done(image))
         await output.built(image)
 
