@@ -7,7 +7,6 @@ from pydantic import Field
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import Resources
 
-
 BUILT: Final = "localhost/seaway-build/"
 """Repositories at the image service into which builds push: what comes there is an image without a name."""
 BASES: Final = "localhost/seaway-image/"
@@ -32,6 +31,7 @@ class BuildOptions(Payload):
     resources: Resources = Field(default_factory=Resources)
     shm_size: int = 0
     remote: str = ""
+    platform: str = ""
 
 
 class StartBuild(Payload):
@@ -39,12 +39,14 @@ class StartBuild(Payload):
 
     The answer is at once. Over the byte stream `stream` the node sends a `BuildRecord` a line: first the plan, then,
     once the caller has sent `BuildGo` and ended its side, what happens, at last the image's id. A break of that stream
-    ends the build. `context` is empty where `options.remote` names it.
+    ends the build. `name`: the id that the client has given the build, if any. `context` is empty where
+    `options.remote` names it.
     """
 
     id: str
     context: str
     stream: str
+    name: str = ""
     options: BuildOptions = Field(default_factory=BuildOptions)
 
 
@@ -94,7 +96,7 @@ class BuildRecord(Payload):
     """One line about a build.
 
     `plan`: the plan. `line`: what the builder printed. `note`: what it printed on stderr. `run`: a RUN step begins,
-    with `args`, in the container `text`. `out` and `err`: what it prints. `refused`: the runtime's reason not to begin it.
+    with `args`, in the container `text`. `out` and `err`: what it prints. `refused`: why the runtime did not begin it.
     `end`: the builder has ended, with `code`; then `text` is the id of the image, which the image service has.
     """
 
@@ -106,7 +108,7 @@ class BuildRecord(Payload):
 
 
 class CancelBuild(Payload):
-    """Stop the build of that id, if it runs here."""
+    """Stop the build of that id, or with that name, if it runs here."""
 
     id: str
 
@@ -118,18 +120,9 @@ class CancelledBuild(Payload):
 
 
 class BuildEvent(Payload):
-    """A build's event. `attributes`: Docker's, and what the build came to."""
+    """A build's event. Its attributes: `outcome` (`built`, `failed`, `stopped`) and `image` at its end."""
 
-    node: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)
-
-
-class TellBuild(Payload):
-    """Have the event of a build published."""
-
-    id: str
-    ended: bool = False
-    event: BuildEvent = Field(default_factory=BuildEvent)
 
 
 class CachedStep(Payload):

@@ -32,7 +32,8 @@ _SHOWN: Final = 60
 class Instruction:
     """One instruction: `word` in lower case, its `flags` (`--from=x`) and the `rest` of its line.
 
-    `text` is the whole line, continued lines joined as Docker prints them; `line` is its number in the file.
+    `text` is the whole line, continued lines joined as Docker prints them; `line` is the number of the first one in the
+    file, `end` that of the last, without heredocs.
     """
 
     word: str
@@ -40,6 +41,7 @@ class Instruction:
     rest: str
     text: str
     line: int
+    end: int = 0
 
     def values(self, name: str) -> list[str]:
         """The values of a flag, as often as it is given."""
@@ -69,11 +71,12 @@ def _instructions(lines: list[str]) -> Iterator[Instruction]:
         if not joined:
             continue
         word, flags, rest = split(joined)
+        end = at
         if word not in INSTRUCTIONS:
             raise _wrong(first, f"unknown instruction: {joined.split()[0][:_SHOWN]}")
         if word in _WITH_HEREDOCS or (word == "onbuild" and split(rest)[0] in _WITH_HEREDOCS):
             at = _past_heredocs(joined, lines, at)
-        yield Instruction(word, flags, rest, joined, first)
+        yield Instruction(word, flags, rest, joined, first, end)
 
 
 def _wrong(line: int, what: str) -> InvalidParameter:

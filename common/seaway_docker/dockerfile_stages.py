@@ -5,7 +5,7 @@ What the builder must not be let do is refused here, before it runs; its own pol
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from seaway_docker.dockerfile import Instruction, instructions, raw_words
@@ -51,7 +51,7 @@ class Outline:
     """What a Dockerfile comes to, up to its target: `steps`, `bases` from outside in their order as written.
 
     `froms`: what each stage begins with; `target`: the number of the last stage to build; `unused`: the build arguments
-    that no ARG takes.
+    that no ARG takes; `rewritten`: first and last line of each FROM, and what it means.
     """
 
     steps: tuple[Step, ...]
@@ -59,7 +59,8 @@ class Outline:
     target: int
     froms: tuple[str, ...]
     bases: tuple[str, ...]
-    unused: tuple[str, ...] = field(default=())
+    unused: tuple[str, ...] = ()
+    rewritten: tuple[tuple[int, int, str], ...] = ()
 
 
 def outline(
@@ -72,6 +73,14 @@ def outline(
     return _Reading(arguments, platform or {}).read(instructions(text), target)
 
 
+def resolved(text: str, found: Outline) -> str:
+    """The Dockerfile with what its FROMs mean in place of their variables and platforms: nothing is left to look up."""
+    lines = text.split("\n")
+    for first, last, line in reversed(found.rewritten):
+        lines[first - 1 : last] = [line]
+    return "\n".join(lines)
+
+
 class _Reading:
     def __init__(self, arguments: Mapping[str, str | None], platform: Mapping[str, str]) -> None:
         self._arguments = arguments
@@ -80,6 +89,8 @@ class _Reading:
         self._steps: list[Step] = []
         self._bases: dict[str, int] = {}
         self._taken: set[str] = set()
+        self._platform = platform.get("TARGETPLATFORM", "")
+        self._rewritten: list[tuple[int, int, str]] = []
 
     def read(self, found: list[Instruction], target: str) -> Outline:
         for one in found:
@@ -103,6 +114,7 @@ class _Reading:
             tuple(stage.base for stage in self._stages[: last + 1]),
             tuple(name for name, stage in self._bases.items() if stage <= last),
             tuple(unused),
+            tuple(self._rewritten),
         )
 
     def _target(self, target: str) -> int:
@@ -128,13 +140,22 @@ class _Reading:
             )
         if len(self._stages) == MOST_STAGES:
             raise InvalidParameter(f"the Dockerfile has more than {MOST_STAGES} stages")
+        for platform in one.values("platform"):
+            self._check_platform(one, expand(platform, self._global))
         base = expand(words[0], self._global)
         if not base:
             raise _wrong(one, f"base name ({words[0][:60]}) should not be blank")
+        if any(letter.isspace() for letter in base):
+            raise _wrong(one, f"base name ({words[0][:60]}) should have no blanks")
+        self._rewritten.append((one.line, one.end, " ".join(("FROM", base, *words[1:]))))
         stage = len(self._stages)
         if base.lower() != SCRATCH and self._stage_of(base) is None:
             self._need(base, stage)
         self._stages.append(_Stage(name, base, dict(self._global)))
+
+    def _check_platform(self, one: Instruction, platform: str) -> None:
+        if platform and self._platform and not same_platform(platform, self._platform):
+            raise _wrong(one, f"FROM --platform={platform[:60]}: only {self._platform} can be built here")
 
     def _declare(self, one: Instruction) -> None:
         """An ARG: a build argument, else a default, else what an ARG before the first FROM says."""
@@ -194,6 +215,15 @@ class _Reading:
     def _need(self, name: str, stage: int) -> None:
         check_source(name)
         self._bases.setdefault(name, stage)
+
+
+def same_platform(asked: str, own: str) -> bool:
+    """Whether `linux/amd64`, `amd64` or `linux` name this platform; a variant that isn't given is any."""
+    parts, mine = asked.lower().split("/"), own.split("/")
+    if len(parts) == 1:
+        parts = [parts[0]] if parts[0] == mine[0] else [mine[0], parts[0]]
+    names = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+    return [names.get(part, part) for part in parts] == mine[: len(parts)]
 
 
 def check_source(name: str) -> None:

@@ -90,9 +90,13 @@ from seaway_agent.volumes.filler import VolumeFiller
 from seaway_agent.volumes.mounted import MountedVolumes
 from seaway_agent.volumes.mounts import VolumeMounts
 from seaway_agent.volumes.volumes import Volumes
+from seaway_bus.bus import Command
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
+from seaway_contracts.builds import BuildEvent
+from seaway_contracts.channels import EventChannel
 from seaway_contracts.errors import SeawayError, internal
+from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.nodes import CORE, Capacity
 from seaway_kit.service import ServiceContext
 
@@ -149,7 +153,7 @@ class Agent:
         self._config = ReceivedConfig(context.bus, settings.node, store)
         self._open_containers(lost_memory=bool(former) and not same_boot)
         await self._recover(store, same_boot)
-        self._open_builds()
+        await self._open_builds()
         store.put_fact("boot", boot)
         context.tasks.eternal("firewall", self._published.repair_on_flush())
         context.tasks.eternal("orphans", orphans.reap_forever())
@@ -448,7 +452,7 @@ class Agent:
         await InventoryCommand(inventory, self._journal).serve(bus)
         await BuildCommands(self._settings.node, self._builds).serve(bus)
 
-    def _open_builds(self) -> None:
+    async def _open_builds(self) -> None:
         """What builds images, and what a former agent's builds have left."""
         settings, runtimes = self._settings, self._runtimes
         name, program = runtimes.find("")
@@ -477,8 +481,25 @@ class Agent:
             setup,
             limits,
             platform_arguments(),
+            self._tell_build,
         )
         self._stack.callback(self._builds.close)
+        await self._builds.sweep()
+
+    def _tell_build(
+        self, channel: EventChannel[BuildEvent], build: str, attributes: dict[str, str], command: Command
+    ) -> None:
+        envelope = Envelope(
+            secrets.token_hex(12),
+            self._settings.node,
+            channel.noun,
+            channel.action,
+            build,
+            time.time_ns(),
+            cause=command.id,
+            actor=command.actor,
+        )
+        self._outbox.tell(channel, envelope, BuildEvent(attributes=attributes))
 
     def _create_command(self, reservations: Reservations) -> CreateCommand:
         inventory, volumes = self._inventory, self._volumes

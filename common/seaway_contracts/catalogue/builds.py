@@ -4,12 +4,12 @@ from typing import Final
 
 from seaway_contracts import builds as b
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue.declare import AGENT, METADATA, call, event, look, query
+from seaway_contracts.catalogue.declare import AGENT, call, event, look
 from seaway_contracts.channels import EventChannel, Repeat
 
 
 def _event(action: str, about: str) -> EventChannel[b.BuildEvent]:
-    return event("build", action, b.BuildEvent, about, owner=METADATA, lossy=True)
+    return event("build", action, b.BuildEvent, about, lossy=True)
 
 
 BUILD_START: Final = _event("start", "A build of an image began.")
@@ -31,4 +31,3 @@ PRUNE_BUILD_CACHE: Final = call(
     timeout_s=120,
     repeat=Repeat.UNANSWERED,
 )
-TELL_BUILD: Final = query(METADATA, "build.tell", b.TellBuild, Empty, "Publish the event of a build.")

@@ -16,26 +16,45 @@ from seaway_agent.archive.transfer import fail, produced_live, receive
 from seaway_agent.archive.walk import Write
 from seaway_agent.build import files
 from seaway_agent.build.builder import Builder, BuildStopped
+from seaway_agent.build.cache import Cache
 from seaway_agent.build.step_rules import StepSetup
+from seaway_agent.build.store import BuildStore
 from seaway_agent.build.workspace import Workspace
 from seaway_agent.kernel import cgroups
+from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.rootfs.threads import run_to_end
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
-from seaway_contracts.builds import BuildGo, BuildOptions, BuildPlan, BuildRecord, BuildStep, CancelledBuild, StartBuild
+from seaway_contracts.builds import (
+    BuildEvent,
+    BuildGo,
+    BuildOptions,
+    BuildPlan,
+    BuildRecord,
+    BuildStep,
+    CancelledBuild,
+    StartBuild,
+)
+from seaway_contracts.catalogue import BUILD_END, BUILD_START
+from seaway_contracts.channels import EventChannel
 from seaway_contracts.errors import SeawayError, bad_request, conflict, internal, unavailable
 from seaway_contracts.ids import is_container_id
-from seaway_docker.dockerfile_stages import Outline, outline
+from seaway_docker.dockerfile_stages import Outline, outline, resolved, same_platform
 from seaway_docker.errors import InvalidParameter
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks, cancel
 
 log = logging.getLogger(__name__)
 MISSING: Final = "there is no builder on node {node}: install the package buildah there (apt-get install buildah)"
+_USED: Final = "--> "
 _MOST_GO: Final = 4 << 20
 _WAITING: Final = 1000
 _LAST_NOTES: Final = 8
+
+
+TellEvent = Callable[[EventChannel[BuildEvent], str, dict[str, str], Command], None]
+"""Publishes the event of a build with these attributes, caused by a command."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +72,27 @@ class _Build:
     """One build, as others see it."""
 
     id: str
+    name: str
+    command: Command
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     why: str = ""
+    image: str = ""
+    failed: bool = False
+    used: set[str] = field(default_factory=set)
+
+    def note(self, record: BuildRecord) -> None:
+        """What its records say of it."""
+        if record.kind == "line" and record.text.startswith(_USED):
+            self.used.add(record.text.removeprefix(_USED))
+        elif record.kind == "end":
+            self.image, self.failed = ("", True) if record.code else (record.text, False)
+
+    @property
+    def outcome(self) -> dict[str, str]:
+        """The attributes of its end."""
+        if self.image:
+            return {"outcome": "built", "image": self.image}
+        return {"outcome": "failed" if self.failed else "stopped"}
 
 
 class Builds:
@@ -70,9 +108,9 @@ class Builds:
         setup: StepSetup,
         limits: BuildLimits,
         platform: Mapping[str, str],
-        settled: Callable[[], None] = lambda: None,
+        tell: TellEvent,
     ) -> None:
-        """`root`: where builds and their cache are. `settled` is called after each build."""
+        """`root`: where builds and their cache are. `tell` publishes an event."""
         self._node = node
         self._buildah = buildah
         self._root = root
@@ -81,7 +119,9 @@ class Builds:
         self._setup = setup
         self._limits = limits
         self._platform = platform
-        self._settled = settled
+        self._tell = tell
+        self.store = BuildStore(buildah, root, setup.self_copying)
+        self.cache = Cache(self.store, limits.cache_bytes, lambda: bool(self._running))
         self._running: dict[str, _Build] = {}
         self._slots = asyncio.Semaphore(limits.at_once)
         self._threads = ThreadPoolExecutor(2 * limits.at_once, thread_name_prefix="build")
@@ -105,7 +145,7 @@ class Builds:
             raise conflict(f"build {asked.id[:12]} runs already")
         if len(self._running) >= _WAITING:
             raise unavailable(f"node {self._node} has {_WAITING} builds waiting; try again later")
-        build = self._running[asked.id] = _Build(asked.id)
+        build = self._running[asked.id] = _Build(asked.id, asked.name, command)
         try:
             stream = await self._bus.serve_stream(asked.stream, self._tasks).open()
             context = await self._bus.serve_stream(asked.context, self._tasks).open() if asked.context else None
@@ -114,13 +154,25 @@ class Builds:
             raise
         self._tasks.spawn(f"build-{asked.id[:12]}", self._serve(build, asked, stream, context))
 
+    async def sweep(self) -> None:
+        """Remove what builds of an agent before this one have left."""
+        await asyncio.to_thread(self._sweep)
+
+    def _sweep(self) -> None:
+        try:
+            _end_cgroup(self._setup.host, self._setup.parent)
+            self.store.sweep()
+            self.cache.load()
+        except (OSError, SeawayError) as error:
+            log.error("what builds have left can't be removed: %s", error)
+
     def cancel(self, identifier: str) -> CancelledBuild:
-        """Stop a build."""
-        build = self._running.get(identifier)
-        if build is not None:
+        """Stop a build, by its id or by its client's."""
+        found = [one for one in self._running.values() if identifier and identifier in (one.id, one.name)]
+        for build in found:
             build.why = "the build was cancelled"
             build.stopped.set()
-        return CancelledBuild(found=build is not None)
+        return CancelledBuild(found=bool(found))
 
     async def _serve(self, build: _Build, asked: StartBuild, stream: ByteStream, context: ByteStream | None) -> None:
         """The whole life of a build. It ends when it is done, stopped, out of time, or its caller has gone."""
@@ -141,13 +193,16 @@ class Builds:
                 if one is not None:
                     await one.close()
             del self._running[asked.id]
-            self._settled()
+            self._tell(BUILD_END, build.id, build.outcome, build.command)
+            self.cache.note(build.used)
+            await self.cache.settle()
 
     async def _work(self, build: _Build, asked: StartBuild, stream: ByteStream, context: ByteStream | None) -> None:
         try:
             async with self._slots, AsyncExitStack() as stack:
+                self._tell(BUILD_START, build.id, {}, build.command)
                 workspace = Workspace(self._root / "w" / asked.id, self._root / "mounts")
-                stack.push_async_callback(run_to_end, lambda: _remove(workspace))
+                stack.push_async_callback(run_to_end, lambda: self._clear(workspace))
                 await asyncio.to_thread(workspace.make)
                 reach(Failpoint.BUILD_MADE)
                 await self._take_context(workspace, asked.options, context)
@@ -155,11 +210,13 @@ class Builds:
                 plan = await asyncio.to_thread(self._plan, workspace, asked.options)
                 await stream.write(_line(BuildRecord(kind="plan", plan=plan)))
                 go = await _go(stream)
-                await self._build(stack, workspace, asked, go, stream)
+                await self._build(stack, workspace, build, asked, go, stream)
             await stream.end()
         except OSError as error:
+            build.failed = True
             await fail(stream, internal(f"node {self._node} can't build: {error}"), "build")
         except SeawayError as error:
+            build.failed = True
             await fail(stream, error, "build")
 
     async def _take_context(self, workspace: Workspace, options: BuildOptions, context: ByteStream | None) -> None:
@@ -172,28 +229,50 @@ class Builds:
             raise
         await context.end()
 
+    def _clear(self, workspace: Workspace) -> None:
+        """Remove a build's directory, and the working containers that it has if it was killed."""
+        try:
+            self.store.remove_containers(workspace.containers())
+        except SeawayError as error:
+            log.warning("%s", error)
+        with contextlib.suppress(FileNotFoundError):
+            workspace.remove()
+
     def _plan(self, workspace: Workspace, options: BuildOptions) -> BuildPlan:
+        own = self._platform["TARGETPLATFORM"]
+        if options.platform and not same_platform(options.platform, own):
+            raise bad_request(
+                f"node {self._node} builds for its own platform, {own}, and not for {options.platform[:64]}"
+            )
         text = workspace.dockerfile(options.dockerfile)
         try:
             found = outline(text, options.args, options.target, self._platform)
         except InvalidParameter as error:
             raise bad_request(str(error)) from error
+        workspace.write({"Dockerfile": resolved(text, found)})
         return _plan_of(found)
 
     async def _build(
-        self, stack: AsyncExitStack, workspace: Workspace, asked: StartBuild, go: BuildGo, stream: ByteStream
+        self,
+        stack: AsyncExitStack,
+        workspace: Workspace,
+        build: _Build,
+        asked: StartBuild,
+        go: BuildGo,
+        stream: ByteStream,
     ) -> None:
         step = await self._setup.prepare(stack, asked.id, asked.options, workspace.directory, self._root)
         _write_files(workspace, go, self._setup.runtime)
         launcher = Launcher(f"build-{asked.id[:12]}", self._setup.self_copying)
         await asyncio.to_thread(launcher.start)
         stack.push_async_callback(run_to_end, launcher.close)
-        stack.push_async_callback(run_to_end, lambda: _end_cgroup(self._setup, step.rules.cgroup))
+        stack.push_async_callback(run_to_end, lambda: _end_cgroup(self._setup.host, step.rules.cgroup))
 
         builders: list[Builder] = []
 
         def produce(write: Write, flush: Callable[[], None]) -> None:
             def emit(record: BuildRecord) -> None:
+                build.note(record)
                 write(_line(record))
 
             builder = Builder(workspace, launcher, self._setup.host, step.rules, step.etc_files, emit, flush)
@@ -236,15 +315,10 @@ class Builds:
         return BuildRecord(kind="end", text=f"sha256:{image}")
 
 
-def _remove(workspace: Workspace) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        workspace.remove()
-
-
-def _end_cgroup(setup: StepSetup, path: str) -> None:
-    if any(cgroups.procs(directory) for directory in setup.host.directories(path)):
-        cgroups.kill_all(setup.host, path)
-    cgroups.remove(setup.host.directories(path))
+def _end_cgroup(host: CgroupLayout, path: str) -> None:
+    if any(cgroups.procs(directory) for directory in host.directories(path)):
+        cgroups.kill_all(host, path)
+    cgroups.remove(host.directories(path))
 
 
 def _write_files(workspace: Workspace, go: BuildGo, runtime: str) -> None:

@@ -48,6 +48,13 @@ class Workspace:
         """Remove it. Raises OSError."""
         shutil.rmtree(self.directory)
 
+    def containers(self) -> list[str]:
+        """The builder's working containers that this build has; none once it has ended by itself."""
+        try:
+            return [path.name for path in (self.directory / "runroot" / "overlay-containers").iterdir()]
+        except FileNotFoundError:
+            return []
+
     @property
     def context(self) -> Path:
         """Where the context is."""
@@ -89,7 +96,7 @@ class Workspace:
             os.close(root)
         if not text:
             raise bad_request(f"the Dockerfile ({name}) cannot be empty")
-        self.write({"Dockerfile": text, "ignore": ignored})
+        self.write({"ignore": ignored})
         return text
 
     def write(self, files: Mapping[str, str]) -> None:

@@ -57,6 +57,7 @@ def build_request(query: MultiMapping[str]) -> BuildRequest:
         resources=_resources(query),
         shm_size=_number(query, "shmsize"),
         remote=query.get("remote", ""),
+        platform=query.get("platform", ""),
     )
     return BuildRequest(
         options=options,

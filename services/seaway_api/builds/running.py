@@ -73,7 +73,11 @@ class Build:
         async with self.api.stream(node) as stream, self.api.stream(node) as context:
             remote = bool(self.options.remote)
             asked = StartBuild(
-                id=identifier, stream=stream.id, context="" if remote else context.id, options=self.options
+                id=identifier,
+                name=self.request.build_id,
+                stream=stream.id,
+                context="" if remote else context.id,
+                options=self.options,
             )
             await self.api.bus.call(cat.START_BUILD, asked, node=node, command=self.command)
             if not remote:

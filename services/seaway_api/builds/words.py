@@ -151,6 +151,8 @@ class Narrator:
 
     def _made(self, short: str) -> list[bytes]:
         self._images[self._stage] = short
+        if self._text.partition(" ")[0].lower() == "from":
+            return []
         return [*self._containers(), stream_line(f" ---> {short}\n")]
 
     def _containers(self) -> Iterable[bytes]:

@@ -4,12 +4,15 @@ from typing import Final
 
 from aiohttp import web
 
+from seaway_api.builds import cache
 from seaway_api.builds.options import build_request
 from seaway_api.builds.output import BuildOutput
 from seaway_api.builds.running import Build
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, parse_int, tell_prune
 from seaway_api.translate.registry_auth import parse_registry_config
+from seaway_contracts.builds import PruneBuildCache
+from seaway_contracts.errors import internal
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters, parse_filters, until_ns
 
@@ -51,25 +54,37 @@ async def _network(call: Call, mode: str) -> tuple[str, str]:
 
 async def prune(call: Call) -> web.StreamResponse:
     """POST /build/prune"""
-    _check_size(call.text("keep-storage"))
-    _check(parse_filters(call.text("filters"), None), call.api.now_ns())
-    await tell_prune(call, "builder", 0)
-    return replies.json({"CachesDeleted": None, "SpaceReclaimed": 0})
+    keep = _size(call.text("keep-storage"))
+    filters, now = parse_filters(call.text("filters"), None), call.api.now_ns()
+    until = _checked_until(filters, now)
+    asked = PruneBuildCache(ids=filters.get("id") or None, keep_bytes=max(0, keep), before_ns=until or 0)
+    pruned = await cache.prune(call.api, asked, call.connection.actor)
+    await tell_prune(call, "builder", pruned.reclaimed)
+    return replies.json({"CachesDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed})
 
 
-def _check_size(text: str) -> None:
+async def cancel(call: Call) -> web.StreamResponse:
+    """POST /build/cancel: stop the build to which a client has given this id."""
+    identifier = call.text("id")
+    if not identifier:
+        raise internal("build ID not provided")
+    await cache.cancel(call.api, identifier, call.connection.actor)
+    return replies.empty(200)
+
+
+def _size(text: str) -> int:
     try:
-        parse_int(text or "0")
+        return parse_int(text or "0")
     except InvalidParameter as error:
         raise InvalidParameter(f"keep-storage is in bytes and expects an integer, got {text[:64]}: {error}") from None
 
 
-def _check(filters: Filters, now_ns: int) -> None:
-    """Docker takes any key; one that it does not know has no effect."""
+def _checked_until(filters: Filters, now_ns: int) -> int | None:
+    """The time before which an entry must have been used. Docker takes any key; an unknown one has no effect."""
     if any(len(filters.get(key)) > 1 for key in _SINGLE):
         raise InvalidParameter(f"{_FAILED}filters expect only one value")
     try:
-        until_ns(filters, now_ns)
+        return until_ns(filters, now_ns)
     except InvalidParameter as error:
         wanted = "\"until\" filter expects a duration (e.g., '24h') or a timestamp"
         raise InvalidParameter(f"{_FAILED}{wanted}: {error}") from None
