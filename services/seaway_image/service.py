@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
 from prometheus_client import Counter
 
 from seaway_bus.bus import Bus, Command
@@ -37,6 +36,7 @@ from seaway_image.http.access import Access
 from seaway_image.http.application import ImageHttp
 from seaway_image.http.archives import ArchiveRoutes
 from seaway_image.http.registry import Registry
+from seaway_image.http.server import serve_http
 from seaway_image.oci.documents import MAX_CONFIG
 from seaway_image.oci.platforms import parse_platform
 from seaway_image.registry.credentials import credentials_from
@@ -160,6 +160,7 @@ class ImageService:
         """Delete unneeded blobs from time to time, for ever."""
         while True:
             try:
+                await self._registry.sweep()
                 await self.collect()
             except (SeawayError, OSError) as error:
                 log.warning("blobs could not be collected: %s", error)
@@ -257,7 +258,8 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         stack.push_async_callback(transport.close)
         pulls = Pulls(store, transport, settings.registries, context.tasks)
         access = Access(_token(settings.root / "image" / "service-token"))
-        registry = Registry(store, pulls, access, stack.enter_context(store.blobs.lease()))
+        registry = Registry(store, pulls, access)
+        stack.enter_context(registry.open())
         routes = [*registry.routes(), *ArchiveRoutes(store, access).routes()]
         url = await stack.enter_async_context(_http(settings, ImageHttp(access, routes)))
         service = ImageService(store, pulls, context.bus, context.tasks, url, access, registry)
@@ -271,22 +273,16 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _http(settings: ImageSettings, http: ImageHttp) -> AsyncIterator[str]:
     """The HTTP side; gives its URL."""
-    runner = web.AppRunner(http.application(), access_log=None)
-    await runner.setup()
-    try:
-        host, port = split_address(settings.http)
-        cert = settings.http_cert
-        secure = tls.serving(cert, settings.http_key or cert) if cert else None
-        site = web.TCPSite(runner, host, port, ssl_context=secure)
-        await site.start()
-        yield settings.http_url.rstrip("/") or _url(settings, host, runner)
-    finally:
-        await runner.cleanup()
+    host, port = split_address(settings.http)
+    cert = settings.http_cert
+    secure = tls.serving(cert, settings.http_key or cert) if cert else None
+    async with serve_http(http.application(), host, port, secure) as taken:
+        yield settings.http_url.rstrip("/") or _url(settings, host, taken)
 
 
-def _url(settings: ImageSettings, host: str, runner: web.AppRunner) -> str:
+def _url(settings: ImageSettings, host: str, port: int) -> str:
     reached = settings.node if host in _WILDCARDS else host
-    return f"{'https' if settings.http_cert else 'http'}://{join_address(reached, runner.addresses[0][1])}"
+    return f"{'https' if settings.http_cert else 'http'}://{join_address(reached, port)}"
 
 
 def _token(path: Path) -> str:

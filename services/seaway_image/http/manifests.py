@@ -1,23 +1,21 @@
 """Manifests at `/v2/`: pulled by tag or digest, from their own registry if they aren't here, and pushed."""
 
 from dataclasses import replace
-from typing import Final
 
 from aiohttp import web
 
 from seaway_contracts.errors import SeawayError
 from seaway_docker.references import Reference
 from seaway_image.http.access import Rights
+from seaway_image.http.bodies import whole_body
 from seaway_image.http.names import manifest_in
 from seaway_image.http.pull_through import PullThrough
-from seaway_image.http.rights import NAME, repository_in, rights_of, writable_in
+from seaway_image.http.rights import NAME, deletable_in, repository_in, rights_of, writable_in
 from seaway_image.http.spec_errors import SpecError
 from seaway_image.oci.digests import Digest
 from seaway_image.oci.documents import MAX_MANIFEST
 from seaway_image.oci.manifests import MAX_ENTRIES
 from seaway_image.store.received import Push, Received, RegistryStore, UnknownContent
-
-_CHUNK: Final = 1 << 18
 
 
 class ManifestRoutes:
@@ -30,7 +28,7 @@ class ManifestRoutes:
     def routes(self) -> list[web.RouteDef]:
         """Their routes."""
         path = f"/v2/{NAME}/manifests/{{reference}}"
-        return [web.get(path, self._get), web.put(path, self._put)]
+        return [web.get(path, self._get), web.put(path, self._put), web.delete(path, self._delete)]
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         """GET, HEAD. A HEAD of who may push there asks only what is here: so pushing asks no other registry."""
@@ -60,7 +58,7 @@ class ManifestRoutes:
     async def _put(self, request: web.Request) -> web.StreamResponse:
         repository, rights = writable_in(request), rights_of(request)
         reference = manifest_in(repository, request.match_info["reference"])
-        data = await _body(request)
+        data = await whole_body(request, MAX_MANIFEST, "manifest")
         push = Push(reference, data, request.headers.get("Content-Type", ""), rights.by, built=rights.build)
         done = await self._receive(push, repository, rights)
         name = request.match_info["name"]
@@ -70,6 +68,12 @@ class ManifestRoutes:
         if done.warning:
             headers["Warning"] = f'299 - "{_quotable(done.warning)}"'
         return web.Response(status=201, headers=headers)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        """A tag alone, or a manifest with all its tags."""
+        reference = manifest_in(deletable_in(request), request.match_info["reference"])
+        await self._registry.delete(reference, rights_of(request).by)
+        return web.Response(status=202)
 
     async def _receive(self, push: Push, repository: Reference, rights: Rights) -> Received:
         """Keep it. The manifests of an index that aren't here are pulled, each once."""
@@ -94,12 +98,3 @@ class ManifestRoutes:
 def _quotable(text: str) -> str:
     """As the content of a quoted string in a header."""
     return "".join(sign for sign in text if sign.isprintable() and sign.isascii() and sign not in '"\\')[:500]
-
-
-async def _body(request: web.Request) -> bytes:
-    data = bytearray()
-    async for piece in request.content.iter_chunked(_CHUNK):
-        data += piece
-        if len(data) > MAX_MANIFEST:
-            raise SpecError(413, "SIZE_INVALID", f"the manifest is larger than the {MAX_MANIFEST} bytes allowed")
-    return bytes(data)

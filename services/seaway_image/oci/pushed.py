@@ -14,7 +14,6 @@ from seaway_image.oci.manifests import (
     MAX_ENTRIES,
     OCI_INDEX,
     Descriptor,
-    Manifest,
     media_type_of,
     parse_descriptor,
     parse_entries,
@@ -68,12 +67,9 @@ def parse_pushed(data: bytes, content_type: str) -> PushedManifest:
     return PushedManifest(media_type, blobs, (), subject, stated or config.media_type, annotations, refusal)
 
 
-def image_manifest(data: bytes) -> Manifest:
-    """The image's manifest in `data`; raises SeawayError(BAD_REQUEST) for an index and for what is no image."""
-    manifest = parse_manifest(data)
-    if not isinstance(manifest, Manifest):
-        raise bad_request("an index is not one image's manifest")
-    return manifest
+def is_elsewhere(blob: Descriptor) -> bool:
+    """Whether a layer need not be pushed, as it may not be distributed."""
+    return ".nondistributable." in blob.media_type or ".foreign." in blob.media_type
 
 
 def _refusal(data: bytes, content_type: str) -> SeawayError | None:

@@ -103,9 +103,9 @@ class BlobStore:
         return data
 
     @contextmanager
-    def lease(self) -> Iterator[Lease]:
-        """A lease for the length of one operation."""
-        lease = Lease()
+    def lease(self, lease: Lease | None = None) -> Iterator[Lease]:
+        """A lease for the length of one operation: a new one, or that which is given."""
+        lease = Lease() if lease is None else lease
         self._leases.add(lease)
         try:
             yield lease
@@ -171,6 +171,14 @@ class BlobStore:
             (self._tmp / f"{hex_of(digest)}.partial").unlink(missing_ok=True)
             if digest in lease.created:
                 self.path(digest).unlink(missing_ok=True)
+
+    def remove(self, digest: Digest) -> bool:
+        """Delete a blob that no running operation relies on; says whether it did."""
+        if any(digest in lease.held for lease in self._leases):
+            return False
+        self.path(digest).unlink(missing_ok=True)
+        sync_directory(self._blobs)
+        return True
 
     def collect(self, referenced: frozenset[Digest], *, grace_s: float, now: float | None = None) -> list[Blob]:
         """Delete blobs that are neither referenced nor leased nor younger than the grace; returns what went."""

@@ -177,6 +177,16 @@ class ImageStore:
             self._facts.pop(blob.digest, None)
         return gone
 
+    async def remove_blob(self, digest: Digest) -> bool:
+        """Delete one blob unless an image, a manifest or a running operation needs it: then False.
+
+        Raises SeawayError(NOT_FOUND).
+        """
+        async with self._changing:
+            self.blobs.require(digest)
+            needed = digest in self.table.blobs()
+            return not needed and self.blobs.remove(digest)
+
     def discard(self, lease: Lease) -> None:
         """Take away what an operation stored, or has begun to store, and no image uses."""
         self.blobs.discard(lease, self.table.blobs())

@@ -163,13 +163,30 @@ class NameTable(BaseModel):
     def without_image(self, image: Digest) -> "NameTable":
         """Without this image and all its names."""
         names = [name for name, holder in self.tags.items() if holder == image]
-        return self.with_registry(self.registry.without_tags(names)).model_copy(
+        table = self.with_registry(self.registry.without_tags(names)).model_copy(
             update={
                 "images": {key: kept for key, kept in self.images.items() if key != image},
                 "tags": {name: holder for name, holder in self.tags.items() if holder != image},
                 "digests": {name: holder for name, holder in self.digests.items() if holder != image},
             }
         )
+        return table._without_pushes_of(image)
+
+    def _without_pushes_of(self, image: Digest) -> "NameTable":
+        """Without what was pushed of an image that is gone, unless another name leads there."""
+        registry = self.registry
+        for repository, there in self.registry.repositories.items():
+            own = [digest for digest in there if image in registry.manifests[digest].blobs]
+            if own:
+                gone = registry.related(repository, own) - registry.reachable(repository, self.roots_in(repository))
+                registry = registry.without_manifests(repository, gone)
+        return self.with_registry(registry)
+
+    def roots_in(self, repository: str) -> frozenset[Digest]:
+        """The manifests of a repository that images are known by, apart from its registry's tags."""
+        tags = {image for name, image in self.tags.items() if repository_of(name) == repository}
+        digests = {Digest(name.rpartition("@")[2]) for name in self.digests if repository_of(name) == repository}
+        return frozenset(digests.union(self.images[image].manifest for image in tags))
 
 
 def read_table(data: bytes, what: object) -> NameTable:
@@ -183,6 +200,13 @@ def read_table(data: bytes, what: object) -> NameTable:
     if version < FORM.version:
         document = FORM.upgraded("names", document, version) | {"version": FORM.version}
     return NameTable.model_validate_json(orjson.dumps(document))
+
+
+def repository_of(name: str) -> str:
+    """The repository in a canonical reference."""
+    head = name.partition("@")[0]
+    place = head.rfind(":")
+    return head[:place] if place > head.rfind("/") else head
 
 
 def read_reference(text: str) -> Reference:

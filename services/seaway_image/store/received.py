@@ -8,17 +8,18 @@ from typing import Final
 
 from seaway_contracts.builds import BASES, BUILT
 from seaway_contracts.errors import Code, SeawayError, bad_request
-from seaway_docker.references import Reference
+from seaway_docker.references import Reference, parse_reference
 from seaway_image.oci.configs import parse_config
 from seaway_image.oci.digests import Digest, digest_of
 from seaway_image.oci.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.oci.manifests import MAX_NESTING, Descriptor, Index, parse_manifest, select_entry
 from seaway_image.oci.platforms import NOT_SUPPORTED, OURS, Platform
-from seaway_image.oci.pushed import PushedManifest, parse_pushed
+from seaway_image.oci.pushed import PushedManifest, is_elsewhere, parse_pushed
 from seaway_image.store.blobs import Lease
 from seaway_image.store.image_changes import NOBODY, Cause, ImageChange, image_change
 from seaway_image.store.image_store import ImageStore
-from seaway_image.store.names import NameTable, StoredImage
+from seaway_image.store.names import NameTable, StoredImage, repository_of
+from seaway_image.store.registry_removal import without_manifest, without_tag
 from seaway_image.store.registry_table import ManifestRecord
 from seaway_kit.failpoints import Failpoint, reach
 
@@ -88,13 +89,47 @@ class RegistryStore:
             return True
         holders = {key for key, image in table.images.items() if image.manifest == digest}
         names = [*table.tags.items(), *table.digests.items()]
-        return any(holder in holders and _repository(name) == repository.name for name, holder in names)
+        return any(holder in holders and repository_of(name) == repository.name for name, holder in names)
 
     async def manifest(self, digest: Digest) -> tuple[bytes, str]:
         """A manifest's bytes and media type."""
         data = await self.images.blobs.read_bytes(digest, MAX_MANIFEST)
         record = self.images.table.registry.manifests.get(digest)
         return data, record.media_type if record is not None else parse_manifest(data).media_type
+
+    def repositories(self) -> list[str]:
+        """All repositories that have anything, as users name them, in order."""
+        table = self.images.table
+        names = {*table.registry.repositories, *map(repository_of, (*table.tags, *table.digests))}
+        return sorted(parse_reference(name).familiar_name for name in names)
+
+    def tags(self, repository: Reference) -> list[str] | None:
+        """The tags of a repository, in order; None for one that is not known."""
+        table = self.images.table
+        found = set(table.registry.tags_in(repository.name))
+        found |= {tag for name in table.tags if (tag := _tag_in(repository.name, name))}
+        known = found or repository.name in table.registry.repositories
+        if known or any(repository_of(name) == repository.name for name in table.digests):
+            return sorted(found)
+        return None
+
+    def referrers(self, repository: Reference, subject: Digest) -> list[Digest]:
+        """The manifests of a repository that name this subject, in order of their digests."""
+        return self.images.table.registry.referrers(repository.name, subject)
+
+    # --- deleting
+
+    async def delete(self, reference: Reference, by: Cause) -> None:
+        """Take away a tag, or a manifest with its names in its repository; raises SeawayError(NOT_FOUND)."""
+        if reference.digest:
+            digest = Digest(reference.digest)
+            await self.images.change(lambda table: without_manifest(table, reference, digest, by))
+        else:
+            await self.images.change(lambda table: without_tag(table, reference, by))
+
+    async def delete_blob(self, digest: Digest) -> bool:
+        """Take a blob away; False if a manifest, an image or a push needs it. Raises SeawayError(NOT_FOUND)."""
+        return await self.images.remove_blob(digest)
 
     # --- pushing
 
@@ -125,6 +160,8 @@ class RegistryStore:
         for named in (*parsed.blobs, *parsed.children):
             lease.hold(named.digest)
             size = self.images.blobs.size(named.digest)
+            if size is None and is_elsewhere(named):
+                continue
             if size is None:
                 raise UnknownContent("manifest" if parsed.index else "blob", named.digest)
             if size != named.size:
@@ -217,8 +254,7 @@ def _check_room(manifests: dict[Digest, ManifestRecord], tags: dict[str, Digest]
         raise SeawayError(Code.FORBIDDEN, text)
 
 
-def _repository(name: str) -> str:
-    """The repository in a canonical reference."""
-    head = name.partition("@")[0]
-    place = head.rfind(":")
-    return head[:place] if place > head.rfind("/") else head
+def _tag_in(repository: str, name: str) -> str:
+    """The tag in a canonical reference, if it is one in this repository."""
+    head, _, tag = name.rpartition(":")
+    return tag if head == repository else ""

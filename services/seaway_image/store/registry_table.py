@@ -50,6 +50,52 @@ class RegistryTable(BaseModel):
         head = f"{repository}:"
         return {name.removeprefix(head): digest for name, digest in self.tags.items() if name.startswith(head)}
 
+    def reachable(self, repository: str, roots: Iterable[Digest] = ()) -> frozenset[Digest]:
+        """The manifests of a repository that its tags, or these further `roots`, lead to: through indexes, and back
+        from a subject to its referrers.
+        """
+        there = self.repositories.get(repository, frozenset())
+        referrers = self._referrers(there)
+        found: set[Digest] = set()
+        left = [*self.tags_in(repository).values(), *roots]
+        while left:
+            digest = left.pop()
+            if digest not in found and digest in there:
+                found.add(digest)
+                left += [*self.manifests[digest].children, *referrers.get(digest, ())]
+        return frozenset(found)
+
+    def related(self, repository: str, start: Iterable[Digest]) -> frozenset[Digest]:
+        """The manifests of a repository that hang together with those, in either direction."""
+        there = self.repositories.get(repository, frozenset())
+        near: dict[Digest, set[Digest]] = {digest: set() for digest in there}
+        for digest in there:
+            record = self.manifests[digest]
+            for other in (*record.children, Digest(record.subject)):
+                if other in near:
+                    near[digest].add(other)
+                    near[other].add(digest)
+        found: set[Digest] = set()
+        left = [digest for digest in start if digest in there]
+        while left:
+            digest = left.pop()
+            if digest not in found:
+                found.add(digest)
+                left += near[digest]
+        return frozenset(found)
+
+    def referrers(self, repository: str, subject: str) -> list[Digest]:
+        """The manifests of a repository that name this subject, in order of their digests."""
+        there = self.repositories.get(repository, frozenset())
+        return sorted(digest for digest in there if self.manifests[digest].subject == subject)
+
+    def _referrers(self, there: Iterable[Digest]) -> dict[str, list[Digest]]:
+        found: dict[str, list[Digest]] = {}
+        for digest in there:
+            if subject := self.manifests[digest].subject:
+                found.setdefault(subject, []).append(digest)
+        return found
+
     def with_manifest(self, repository: str, digest: Digest, record: ManifestRecord) -> "RegistryTable":
         """With this manifest in that repository."""
         there = self.repositories.get(repository, frozenset())

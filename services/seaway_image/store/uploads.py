@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from seaway_contracts.errors import Code, SeawayError, bad_request, not_found
@@ -119,6 +119,22 @@ class Uploads:
             raise not_found("the upload is not known: it was finished or cancelled, or waited too long; begin again")
         found.used = self._now()
         return found
+
+    @asynccontextmanager
+    async def using(self, upload: Upload) -> AsyncIterator[None]:
+        """Take its turn. An upload whose bytes were refused, or can't be written, can't go on: it is cancelled.
+
+        Raises SeawayError(NOT_FOUND) if it ended while this waited.
+        """
+        async with upload.turn:
+            self.find(upload.id, upload.repository, upload.owner)
+            try:
+                yield
+            except SeawayError:
+                await self.cancel(upload)
+                raise
+            finally:
+                upload.used = self._now()
 
     def close(self, upload: Upload) -> None:
         """Strike an upload that has ended, whichever way, or is about to."""

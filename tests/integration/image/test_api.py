@@ -43,7 +43,8 @@ async def docker(tmp_path: Path, puller: Any, certs_d: Callable[[str], Path]) ->
             own, bus, tasks = Bus(FakeTransport(server)), Bus(FakeTransport(server)), Tasks("test")
             await own.prepare()
             access = Access("t0k")
-            registry = Registry(made.store, made.pulls, access, stack.enter_context(made.store.blobs.lease()))
+            registry = Registry(made.store, made.pulls, access)
+            stack.enter_context(registry.open())
             routes = [*registry.routes(), *ArchiveRoutes(made.store, access).routes()]
             runner = web.AppRunner(ImageHttp(access, routes).application())
             await runner.setup()

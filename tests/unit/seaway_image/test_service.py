@@ -79,8 +79,8 @@ async def bus(server: FakeServer, store: ImageStore, tasks: Tasks, own: Bus, eve
     events.start()
     pulls = Pulls(store, http, RegistrySettings(), tasks)
     access = Access("t0k")
-    with store.blobs.lease() as lease:
-        registry_http = Registry(store, pulls, access, lease)
+    registry_http = Registry(store, pulls, access)
+    with registry_http.open():
         await ImageService(store, pulls, own, tasks, URL, access, registry_http).serve()
         yield client
     await http.close()

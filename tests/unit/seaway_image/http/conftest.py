@@ -33,8 +33,9 @@ async def pulls(store: ImageStore) -> AsyncIterator[Pulls]:
 
 @pytest.fixture
 async def registry_http(store: ImageStore, access: Access, pulls: Pulls) -> AsyncIterator[Registry]:
-    with store.blobs.lease() as lease:
-        yield Registry(store, pulls, access, lease)
+    made = Registry(store, pulls, access)
+    with made.open():
+        yield made
 
 
 @pytest.fixture
