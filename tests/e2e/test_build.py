@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,7 +157,7 @@ def test_a_context_stays_in_its_place(cli: DockerCli, api: Api, tmp_path: Path) 
 @pytest.mark.seaway_only
 def test_ctrl_c_ends_it(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo begun; sleep 1000\n")
-    with cli.terminal("build", "--no-cache", str(where)) as terminal:
+    with cli.terminal("build", "--no-cache", str(where), **CLASSIC) as terminal:
         terminal.expect("begun|ERROR")
         terminal.type("\x03")
         terminal.wait()
@@ -166,11 +168,8 @@ def test_ctrl_c_ends_it(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", ["agent", "api"])
 def test_after_a_death_a_plain_retry_works(cli: DockerCli, engine: Seaway, tmp_path: Path, service: str) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo begun; [ -e /wait ] || sleep 3\n")
-    with cli.terminal("build", "--no-cache", str(where)) as terminal:
+    with cli.terminal("build", "--no-cache", str(where), **CLASSIC) as terminal:
         terminal.expect("begun")
-        import os
-        import signal
-
         old = int(engine.row(service if service == "api" else f"agent-{engine.node}")["pid"])
         os.kill(old, signal.SIGKILL)
         engine.restarted(service if service == "api" else f"agent-{engine.node}", old)
@@ -196,7 +195,7 @@ def test_the_cache_is_shown_and_pruned(cli: DockerCli, tmp_path: Path) -> None:
     where = str(context(tmp_path, "FROM busybox\nRUN head -c 200000 /dev/zero > /z\n"))
     assert build(cli, "-q", where).code == 0
     assert int(cli("system", "df", "--format", "{{.Type}} {{.TotalCount}}").lines[-1].split()[-1]) > 0
-    pruned = cli("builder", "prune", "--force", "--all")
+    pruned = cli("builder", "prune", "--force", "--all", **CLASSIC)
     assert "Total reclaimed space" in pruned.out or "Total:" in pruned.out, pruned.out
     assert cli("system", "df", "--format", "{{.Type}} {{.TotalCount}}").lines[-1].split()[-1] == "0"
     assert build(cli, "-q", where).code == 0
