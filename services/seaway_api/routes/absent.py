@@ -9,7 +9,6 @@ from seaway_api.http.routing import Route
 from seaway_api.routes.call import ApiRoute, Call
 
 _NOT_YET: Final = (
-    ("POST", "/build", "building images"),
     ("POST", "/swarm/init", "swarm mode"),
     ("POST", "/swarm/join", "swarm mode"),
 )

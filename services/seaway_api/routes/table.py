@@ -90,6 +90,8 @@ def _images() -> list[ApiRoute]:
         Route("GET", "/images/search", registries.search, waits=True),
         Route("POST", "/images/load", transfer.load, waits=True),
         Route("POST", "/images/prune", images.prune),
+        Route("POST", "/build", builds.build),
+        Route("POST", "/build/cancel", builds.cancel),
         Route("POST", "/build/prune", builds.prune),
         Route("POST", "/images/{name}/tag", images.tag),
         Route("POST", "/images/{name}/push", registries.push, waits=True),
