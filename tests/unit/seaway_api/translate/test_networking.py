@@ -246,7 +246,8 @@ def test_what_an_endpoint_got() -> None:
         ((1, 24), EndpointForm.BEFORE_1_45),
         ((1, 44), EndpointForm.BEFORE_1_45),
         ((1, 45), EndpointForm.SINCE_1_45),
-        ((1, 47), EndpointForm.SINCE_1_45),
+        ((1, 46), EndpointForm.SINCE_1_46),
+        ((1, 47), EndpointForm.SINCE_1_46),
         ((1, 48), EndpointForm.SINCE_1_48),
     ],
 )
