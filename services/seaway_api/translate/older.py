@@ -73,11 +73,10 @@ def _mount_since(version: ApiVersion, mount: Mount) -> Mount:
 
 def _with_options_that_count(mount: Mount) -> Mount:
     """Options for another type of mount: some are refused in other words, some are ignored. Raises InvalidParameter."""
-    foreign: dict[str, Any] = {}
-    if mount.type in (BIND, VOLUME):
-        foreign["tmpfs_options"] = None
+    ignored: dict[str, Any] = {"tmpfs_options": None} if mount.type in (BIND, VOLUME) else {}
     if mount.type == TMPFS:
-        foreign["volume_options"] = None
-    mount = mount.model_copy(update=foreign)
-    check_mount(mount)
+        ignored = {"volume_options": None}
+    mount = mount.model_copy(update=ignored)
+    if (mount.bind_options and mount.type != BIND) or (mount.volume_options and mount.type != VOLUME):
+        check_mount(mount)
     return mount

@@ -302,3 +302,11 @@ def test_links_in_a_network_of_users_are_its_endpoints() -> None:
     assert endpoint_maps(spec, ContainerStatus())["own"]["Links"] == ["gone:x", "db"]
     (endpoint,) = request.network.endpoints
     assert [(link.container, link.name, link.alias) for link in endpoint.links] == [("", "gone", "x"), ("", "db", "db")]
+
+
+def test_lists_have_annotations_since_1_46() -> None:
+    plain = ContainerRecord(spec=builders.spec(), node="n1")
+    record = ContainerRecord(spec=builders.spec(annotations={"a": "b"}), node="n1")
+    assert list_line(record, EndpointForm.SINCE_1_46)["HostConfig"]["Annotations"] == {"a": "b"}
+    assert "Annotations" not in list_line(record, EndpointForm.SINCE_1_45)["HostConfig"]
+    assert "Annotations" not in list_line(plain, EndpointForm.SINCE_1_48)["HostConfig"]
