@@ -32,8 +32,8 @@ class SuiteOptions:
 
     `passwords`: a directory with a file for each user of the NATS server, as whom the services log in; None: a server
     without users. `listen`: where that server is. `lent`: what the API listens on at its `hosts`, which the parent
-    keeps. `registry_port`: where the image service listens; 0: any free one. `metrics_port`: the first of the ports for metrics; 0: any free ones. `own_nats`: metadata keeps the file of
-    nodes' keys for the embedded NATS server.
+    keeps. `registry_port`: where the image service listens; 0: any free one. `metrics_port`: the first of the ports for
+    metrics; 0: any free ones. `own_nats`: metadata keeps the file of nodes' keys for the embedded NATS server.
     """
 
     layout: Layout
