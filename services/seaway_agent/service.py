@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.archive.access import Access
+from seaway_agent.build.builds import BuildPlace, Builds
+from seaway_agent.build.step_rules import StepSetup, platform_arguments
 from seaway_agent.commands.archive import ArchiveCommands
 from seaway_agent.commands.blobs import BlobClient
+from seaway_agent.commands.builds import BuildCommands, tell_build
 from seaway_agent.commands.commit import CommitCommand
 from seaway_agent.commands.create import CreateCommand
 from seaway_agent.commands.exec import ExecCommands
@@ -31,6 +34,7 @@ from seaway_agent.container.factory import ContainerLogs, RunnerFactory
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook
+from seaway_agent.container.hooks.shared_namespaces import network_pid
 from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.run_hooks import run_hooks
 from seaway_agent.dns.node_resolver import NodeResolver
@@ -39,6 +43,7 @@ from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups, orphans, procs
 from seaway_agent.kernel.attach_lock import AttachLock
+from seaway_agent.kernel.cgroup_text import builds_cgroup
 from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
@@ -144,6 +149,7 @@ class Agent:
         self._config = ReceivedConfig(context.bus, settings.node, store)
         self._open_containers(lost_memory=bool(former) and not same_boot)
         await self._recover(store, same_boot)
+        await self._open_builds()
         store.put_fact("boot", boot)
         context.tasks.eternal("firewall", self._published.repair_on_flush())
         context.tasks.eternal("orphans", orphans.reap_forever())
@@ -261,6 +267,7 @@ class Agent:
                 self._resolver,
                 layout,
                 partial(claim_addresses, context.bus, self._settings.node),
+                self._inventory.followers,
             ),
             journal=self._journal,
             uppers=self._uppers,
@@ -368,6 +375,7 @@ class Agent:
             str(settings.root),
             str(self._layout.volumes),
             boot,
+            self._programs.buildah,
         )
         address = NodeAddress(settings.address, settings.nats)
         await address.resolve()
@@ -439,6 +447,30 @@ class Agent:
         await self._serve_files()
         await ExecCommands(inventory, bus, self._attach_lock, tasks).serve()
         await InventoryCommand(inventory, self._journal).serve(bus)
+        await BuildCommands(self._settings.node, self._builds).serve(bus)
+
+    async def _open_builds(self) -> None:
+        """What builds images."""
+        settings, context = self._settings, self._context
+        name, program = self._runtimes.find("")
+        setup = StepSetup(
+            networks=self._networks,
+            seccomp=self._seccomp,
+            apparmor=self._apparmor,
+            host=self._cgroups.host,
+            parent=builds_cgroup(self._networks.suite),
+            runtime_name=name,
+            runtime=program,
+            self_copying=self._programs.self_copying,
+            grantable=capabilities.in_mask(procs.bounding_set()),
+            open_files=self._open_files,
+            network_of=lambda container: f"/proc/{network_pid(self._inventory.peer, container)}/ns/net",
+        )
+        tell = partial(tell_build, self._outbox, settings.node)
+        place = BuildPlace(settings.node, self._programs.buildah, self._layout.builds, settings.build_limits)
+        self._builds = Builds(place, context.bus, context.tasks, setup, platform_arguments(), tell)
+        self._stack.callback(self._builds.close)
+        await self._builds.sweep()
 
     def _create_command(self, reservations: Reservations) -> CreateCommand:
         inventory, volumes = self._inventory, self._volumes

@@ -18,6 +18,7 @@ class ImageSettings(ServiceSettings):
     http_key: Path | None = Field(None, description="its key (PEM)")
     registry_mirror: tuple[str, ...] = Field((), description="REGISTRY=URL: a mirror; a URL alone is Docker Hub's")
     insecure_registry: tuple[str, ...] = Field((), description="registry without good TLS: host, host:port or CIDR")
+    max_concurrent_uploads: int = Field(5, ge=1, le=64, description="layers that are pushed to registries at once")
     registry_certs: Path = Field(
         Path("/etc/docker/certs.d"), description="certificates for registries: HOST[:PORT]/*.crt, *.cert, *.key"
     )

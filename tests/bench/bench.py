@@ -24,6 +24,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 import measure  # noqa: E402
 import names  # noqa: E402
 import networks  # noqa: E402
+import registries  # noqa: E402
 import scrapes  # noqa: E402
 import standing  # noqa: E402
 import stats  # noqa: E402
@@ -58,6 +59,7 @@ COMPOSE_TARGETS = {
     "down, 100 services": 1 / 8,
 }
 VOLUME_TARGET = 1 / 3
+PUSH_TARGET, TAGS_TARGET = 1 / 2, 1 / 2
 READY_TARGET_S = 2.0
 PSS_TARGET_MB = 200.0
 
@@ -99,6 +101,7 @@ def arguments() -> argparse.Namespace:
         "dns",
         "compose",
         "volumes",
+        "images",
         "suite",
     )
     parser.add_argument("--only", choices=parts, help="just this part")
@@ -189,6 +192,8 @@ async def engine_rows(
     if given.only in (None, "compose"):
         found = await compose.projects(two, directory, given.rounds)
         rows += [_ratio(f"compose {part}", found[part], bound) for part, bound in COMPOSE_TARGETS.items()]
+    if given.only in (None, "images"):
+        rows += await image_rows(engines, two, directory, given.rounds)
     if given.only in (None, "volumes"):
         made = await compose.volumes(two, given.rounds, given.count)
         rows.append(_ratio("volume made, mounted, removed", made, VOLUME_TARGET))
@@ -292,6 +297,17 @@ async def standing_rows(engines: dict[str, Engine], clients: dict[str, Client]) 
         _ratio(f"memory of {IDLE} idle containers' helpers (MB)", idle, IDLE_TARGET),
         _ratio(f"list of {LISTED} containers", lists, LIST_TARGET),
         _ratio(f"inspect, one of {LISTED}", inspects, INSPECT_TARGET),
+    ]
+
+
+async def image_rows(engines: dict[str, Engine], clients: dict[str, Client], directory: Path, rounds: int) -> list[Row]:
+    """Pushes to empty registries on the loopback, and the list of an image with many names."""
+    both = {name: engines[name] for name in clients}
+    loaded, pulled = await asyncio.to_thread(registries.pushes, both, directory, rounds)
+    return [
+        _ratio("push of a loaded image of 100 MB", loaded, PUSH_TARGET),
+        _ratio("push of a pulled image of 100 MB", pulled, PUSH_TARGET),
+        _ratio(f"list of images, {registries.TAGS} tags", await registries.listing(clients), TAGS_TARGET),
     ]
 
 

@@ -20,6 +20,7 @@ _LOG_LINE: Final = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg=(?P<text>
 _CRUN: Final = (
     (r"executable file `(/.*)` not found in \$PATH.*", r'exec: "\1": stat \1: no such file or directory'),
     (r"executable file `(.*)` not found in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
+    (r"cannot find `(.*)` in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
     (r"executable file `(.*)` not found: .*", r'exec: "\1": stat \1: no such file or directory'),
     (r"the path `(.*)` exists but it is not executable.*", r'exec: "\1": permission denied'),
     (r"the path `(.*)` is not a regular file.*", r'exec: "\1": not a regular file: permission denied'),
@@ -44,7 +45,6 @@ _CRUN: Final = (
 _CRUN_EXEC: Final = (
     (r"chdir to `(?!/).*`: .*", "Cwd must be an absolute path"),
     (r"chdir to `(.*)`: .*", r'chdir to cwd ("\1") set in config.json failed: no such file or directory'),
-    (r"cannot find `(.*)` in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
 )
 _GVISOR: Final = (
     (

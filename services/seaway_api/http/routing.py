@@ -52,6 +52,20 @@ def split_version(raw_path: str) -> tuple[ApiVersion | None, str, str]:
     return parse_api_version(found[1]), unquote(found[2]), found[1]
 
 
+def clean_path(raw_path: str) -> str:
+    """The path without empty segments, `.` and `..`, still encoded: where dockerd's router redirects to."""
+    if not raw_path.startswith("/"):
+        return raw_path
+    kept: list[str] = []
+    for segment in raw_path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    end = "/" if raw_path.endswith("/") and kept else ""
+    return f"/{'/'.join(kept)}{end}"
+
+
 class Router(Generic[H]):
     """Finds routes; more specific ones must be listed first."""
 

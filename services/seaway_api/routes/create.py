@@ -9,6 +9,7 @@ from seaway_api.api import Api
 from seaway_api.http import replies
 from seaway_api.routes.call import Call
 from seaway_api.translate.checked import CheckedCreate, check_create, companion_refs
+from seaway_api.translate.older import create_since
 from seaway_api.translate.platforms import check_platform
 from seaway_api.translate.request import container_request
 from seaway_api.translate.volumes import check_driver
@@ -32,7 +33,7 @@ _CORE: Final = 1_000_000_000
 
 async def create(call: Call) -> web.StreamResponse:
     """Check and translate the body, have the container made."""
-    checked = check_create(await call.body(ContainerCreate), call.version)
+    checked = check_create(create_since(call.version, await call.body(ContainerCreate)), call.version)
     warnings = create_warnings(checked.body, call.version)
     names = _names(call.text("name"))
     companions = await find_companions(call.api.record, companion_refs(checked))

@@ -15,20 +15,23 @@ from seaway_api.routes import (
     images,
     logs,
     networks,
+    registries,
     run,
     stats,
     system,
     transfer,
     volumes,
 )
-from seaway_api.routes.absent import checkpoint_routes, missing_routes, swarm_routes
+from seaway_api.routes.absent import checkpoint_routes, missing_routes
 from seaway_api.routes.call import ApiRoute
+from seaway_api.routes.plugins import plugin_routes
+from seaway_api.routes.swarm import swarm_routes
 
 
 def all_routes() -> list[ApiRoute]:
     """The whole table."""
     refused = (*swarm_routes(), *checkpoint_routes(), *missing_routes())
-    return [*_system(), *_containers(), *_images(), *_networks(), *_volumes(), *refused]
+    return [*_system(), *_containers(), *_images(), *_networks(), *_volumes(), *plugin_routes(), *refused]
 
 
 def _system() -> list[ApiRoute]:
@@ -84,28 +87,32 @@ def _images() -> list[ApiRoute]:
         Route("GET", "/images/json", images.list_images),
         Route("GET", "/images/get", transfer.save_many, waits=True),
         Route("POST", "/images/create", transfer.create, waits=True),
+        Route("GET", "/images/search", registries.search, waits=True),
         Route("POST", "/images/load", transfer.load, waits=True),
         Route("POST", "/images/prune", images.prune),
+        Route("POST", "/build", builds.build),
+        Route("POST", "/build/cancel", builds.cancel),
         Route("POST", "/build/prune", builds.prune),
         Route("POST", "/images/{name}/tag", images.tag),
+        Route("POST", "/images/{name}/push", registries.push, waits=True),
         Route("GET", "/images/{name}/json", images.inspect),
         Route("GET", "/images/{name}/history", images.history),
         Route("GET", "/images/{name}/get", transfer.save_one, waits=True),
         Route("DELETE", "/images/{name}", images.remove),
+        Route("GET", "/distribution/{name}/json", registries.distribution, waits=True),
     ]
 
 
 def _networks() -> list[ApiRoute]:
     return [
         Route("GET", "/networks", networks.list_networks),
+        Route("GET", "/networks/", networks.list_networks),
         Route("POST", "/networks/create", networks.create),
         Route("POST", "/networks/prune", networks.prune),
         Route("POST", "/networks/{name}/connect", endpoints.connect),
         Route("POST", "/networks/{name}/disconnect", endpoints.disconnect),
         Route("GET", "/networks/{name}", networks.inspect_network),
         Route("DELETE", "/networks/{name}", networks.remove_network),
-        Route("GET", "/plugins", networks.list_plugins),
-        Route("GET", "/plugins/{name}/json", networks.no_plugin),
     ]
 
 

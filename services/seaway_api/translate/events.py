@@ -1,4 +1,4 @@
-"""Events as Docker's clients see them (Docker API 1.48, GET /events). Pure."""
+"""Events as Docker's clients see them (Docker API 1.51, GET /events). Pure."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -10,7 +10,7 @@ from seaway_contracts.masking import masked
 from seaway_docker.event_filters import EventFacts
 from seaway_docker.event_words import CLUSTER, EXEC_ACTIONS, event_facts
 
-_NOT_DOCKERS: Final = frozenset({"node", "token", "user", CLUSTER})
+_NOT_DOCKERS: Final = frozenset({"node", "token", "user", "build", CLUSTER})
 _INTERNAL: Final = frozenset({("container", "status")})
 
 

@@ -15,13 +15,18 @@ _KNOWN: Final = frozenset(
 _SYSTEMS: Final = frozenset(("linux", "windows", "darwin", "freebsd", "wasi"))
 
 
+_PARTS: Final = 3
+"""System, architecture and variant."""
+
+
 def check_platform(text: str, ref: str, image: ImageRecord) -> None:
     """Raise InvalidParameter for what is no platform, SeawayError (404) where the image is for another one."""
     if not text:
         return
     system, architecture = parse_platform(text)
     if system not in ("", image.os) or architecture not in ("", image.architecture):
-        wanted, actual = f"{system or 'linux'}/{architecture}".rstrip("/"), f"{image.os}/{image.architecture}"
+        wanted = f"{system or 'linux'}/{architecture or image.architecture}"
+        actual = f"{image.os}/{image.architecture}"
         raise not_found(
             f"image with reference {ref} was found but does not match the specified platform: "
             f"wanted {wanted}, actual: {actual}"
@@ -38,6 +43,8 @@ def parse_platform(text: str) -> tuple[str, str]:
                 f'platform specifier component must match "^{_COMPONENT.pattern}$": invalid argument'
             )
     names = [part.lower() for part in parts]
+    if len(names) > _PARTS:
+        raise InvalidParameter(f'"{text}": cannot parse platform specifier: invalid argument')
     if len(names) > 1:
         return names[0], _ARCHITECTURES.get(names[1], names[1])
     architecture = _ARCHITECTURES.get(names[0], names[0])

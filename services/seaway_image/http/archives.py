@@ -60,8 +60,8 @@ class ArchiveRoutes:
     async def _save(self, request: web.Request) -> web.StreamResponse:
         """The archive of the images `?names=…&names=…`."""
         names = request.query.getall("names", [])
-        if not 0 < len(names) <= _MAX_QUERY:
-            raise bad_request(f"names: give 1 to {_MAX_QUERY} images to save")
+        if len(names) > _MAX_QUERY:
+            raise bad_request(f"names: give at most {_MAX_QUERY} images to save")
         by = _by(request)
         saved = choose(self._store.table, names)
         self._store.publish([image_change("save", one.image.id, by=by) for one in saved])

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_docker.references import DEFAULT_DOMAIN
@@ -112,6 +112,15 @@ def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port: equal for URLs to which the same credentials may go."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
+
+
+def follow(endpoint: Endpoint, base: str, target: str, what: str) -> str:
+    """Where `target`, which may be relative to `base`, leads; raises as `check_hop`."""
+    try:
+        joined = urljoin(base, target)
+    except ValueError:
+        raise _refused(endpoint, target, what, "it is no URL") from None
+    return check_hop(endpoint, joined, what)
 
 
 def is_same_host(first: str, second: str) -> bool:

@@ -5,12 +5,12 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import ResolveResult
@@ -22,7 +22,7 @@ from seaway_image.registry.certificates import host_context
 from seaway_image.registry.endpoints import (
     Endpoint,
     RegistrySettings,
-    check_hop,
+    follow,
     is_forbidden_address,
     is_insecure,
     is_same_host,
@@ -36,6 +36,9 @@ from seaway_kit.addresses import is_loopback
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SECRETS: Final = ("Authorization",)
+Response = aiohttp.ClientResponse
+Body = Callable[[], AsyncIterator[bytes]]
+"""Gives a request's body, from its beginning, each time that the request is sent."""
 
 
 class Unreachable(SeawayError):
@@ -83,16 +86,17 @@ class _Pool:
     def __init__(self, timeouts: Timeouts, named: set[str]) -> None:
         self._resolver = _Resolver()
         self._resolver.named = named
-        limits = aiohttp.ClientTimeout(
-            total=None, connect=None, sock_connect=timeouts.connect, sock_read=timeouts.silence
-        )
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=self._resolver, limit=32, limit_per_host=16),
-            timeout=limits,
+            connector=aiohttp.TCPConnector(resolver=self._resolver, limit=128, limit_per_host=16),
+            timeout=_limits(timeouts, timeouts.silence),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "seaway/0.1", "Accept-Encoding": "identity"},
         )
+
+
+def _limits(timeouts: Timeouts, silence: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=silence)
 
 
 class HttpTransport:
@@ -135,16 +139,26 @@ class HttpTransport:
 
     @asynccontextmanager
     async def request(
-        self, endpoint: Endpoint, method: str, url: str, headers: dict[str, str], *, form: dict[str, str] | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        self,
+        endpoint: Endpoint,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        *,
+        form: dict[str, str] | None = None,
+        body: Body | None = None,
+        patience: float | None = None,
+    ) -> AsyncIterator[Response]:
         """The final response, redirects followed as `check_hop` allows; Authorization stays with its own host.
+
+        `patience`: how long the registry may be silent, in seconds, where that is not the usual time.
 
         Raises Unreachable, Broken if the connection fails on the way (also while the caller reads), and
         SeawayError(FORBIDDEN) for a redirect that isn't followed.
         """
         start = url
         for _ in range(MAX_REDIRECTS + 1):
-            response = await self._send(endpoint, method, url, headers, form)
+            response = await self._send(endpoint, method, url, headers, form if form is not None else body, patience)
             try:
                 location = response.headers.get("Location", "")
                 if response.status not in _REDIRECTS or not location:
@@ -154,7 +168,7 @@ class HttpTransport:
                 raise Broken(f'{method.capitalize()} "{url}": {describe(error, url)}') from error
             finally:
                 response.release()
-            target = check_hop(endpoint, urljoin(url, location), "redirect")
+            target = follow(endpoint, url, location, "redirect")
             if origin(target) != origin(url) or form is not None:
                 headers = {key: text for key, text in headers.items() if key not in _SECRETS}
                 method, form = ("GET", None) if form is not None else (method, form)
@@ -162,13 +176,23 @@ class HttpTransport:
         raise Unreachable(f'Get "{start}": stopped after {MAX_REDIRECTS} redirects')
 
     async def _send(
-        self, endpoint: Endpoint, method: str, url: str, headers: dict[str, str], form: dict[str, str] | None
-    ) -> aiohttp.ClientResponse:
+        self,
+        endpoint: Endpoint,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        data: dict[str, str] | Body | None,
+        patience: float | None,
+    ) -> Response:
         session = self._session(endpoint, url)
-        if not may_carry_credentials(url) and (form or any(key in headers for key in _SECRETS)):
+        is_secret = isinstance(data, dict) or any(key in headers for key in _SECRETS)
+        if is_secret and not may_carry_credentials(url):
             text = f"refusing to send credentials to {url} over plain HTTP: give the registry a certificate"
             raise SeawayError(Code.FORBIDDEN, text)
-        options = {"data": form, "ssl": await self._tls(endpoint, url), **self._proxy(url)}
+        content = data() if callable(data) else data
+        options: dict[str, Any] = {"data": content, "ssl": await self._tls(endpoint, url), **self._proxy(url)}
+        if patience is not None:
+            options["timeout"] = _limits(self._timeouts, patience)
         headers = headers | options.pop("headers", {})
         try:
             return await session.request(

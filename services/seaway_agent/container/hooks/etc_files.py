@@ -23,6 +23,7 @@ from seaway_docker.networks import PREDEFINED
 
 _FILES: Final = ("hosts", "hostname", "resolv.conf")
 _PREDEFINED: Final = frozenset((*map(network_id, PREDEFINED), JOINED_ID))
+_HOSTS: Final = Path("/etc/hosts")
 _RESOLV: Final = Path("/etc/resolv.conf")
 
 
@@ -55,6 +56,7 @@ def etc_files(
             extra_hosts=network.extra_hosts,
             gateway=_host_gateway(places),
             links=host_names,
+            host_file=_text(_HOSTS) if network.sandbox == "host" else None,
         )
     except NetworkError as error:
         raise bad_request(str(error)) from error

@@ -278,7 +278,7 @@ async def test_a_registration_that_got_no_answer_is_taken_back(rig: Any, failure
         (
             {"Image": "busybox", "HostConfig": {"LogConfig": {"Type": "x"}}},
             400,
-            "logger: no log driver named 'x' is registered",
+            'error looking up logging plugin x: plugin "x" not found',
         ),
         ({"Image": "busybox", "HostConfig": {"SecurityOpt": ["x"]}}, 400, 'invalid --security-opt 1: "x"'),
     ],
