@@ -12,6 +12,7 @@ import pytest
 from e2e_rig import images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.dockerd import Dockerd
+from e2e_rig.layouts import Layout
 from e2e_rig.registry_login import RegistryLogin
 from e2e_rig.seaway import Finished, Seaway, seaway
 from e2e_rig.waits import eventually
@@ -20,8 +21,9 @@ from seaway_testing.ports import free_port
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines, pytest.mark.timeout(300)]
 ARTIFACT = "application/vnd.example.report"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EMPTY = b"{}"
+PIECE, PIECES = 64 << 20, int(os.environ.get("SEAWAY_E2E_LAYERS", "4"))
+MEMORY = 150 << 20
 
 
 class Suite(Seaway):
@@ -153,7 +155,7 @@ def test_an_artifact_comes_back_with_its_referrers(
     subject = puller.asked(f"/v2/{name}/manifests/1")[1]
     layout = Layout(tmp_path / "artifact")
     report = layout.add(b'{"good": true}', ARTIFACT)
-    layout.index(report, about=subject)
+    layout.artifact(ARTIFACT, report, about=subject)
     good(pusher.push(f"oci:{layout.place}", f"{name}:report", tmp_path))
     assert f"{name}:report" not in ours("images", "-a", "--format", "{{.Repository}}:{{.Tag}}").lines
     status, body = puller.asked(f"/v2/{name}/referrers/sha256:{hashlib.sha256(subject).hexdigest()}")
@@ -162,27 +164,24 @@ def test_an_artifact_comes_back_with_its_referrers(
     assert (tmp_path / "back" / "blobs" / "sha256" / str(report["digest"])[7:]).read_bytes() == b'{"good": true}'
 
 
-class Layout:
-    """An OCI layout with one manifest."""
+def test_large_layers_are_not_held_in_memory(suite: Suite, pusher: RegistryLogin, tmp_path: Path, name: str) -> None:
+    pid = suite.row("image")["pid"]
+    layout = Layout(tmp_path / "large")
+    layout.image([os.urandom(PIECE) for _ in range(PIECES)])
+    for act in (
+        lambda: pusher.push(f"oci:{layout.place}", f"{name}:1", tmp_path),
+        lambda: pusher.pull(f"{name}:1", f"oci:{tmp_path}/back", tmp_path),
+    ):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak starts anew
+        good(act())
+        assert peak_of(pid) < MEMORY
+    assert suite.row("image")["pid"] == pid
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        (place / "blobs" / "sha256").mkdir(parents=True)
-        (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
-    def add(self, data: bytes, media_type: str) -> dict[str, object]:
-        digest = hashlib.sha256(data).hexdigest()
-        (self.place / "blobs" / "sha256" / digest).write_bytes(data)
-        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
-
-    def index(self, layer: dict[str, object], about: bytes) -> None:
-        config = self.add(EMPTY, "application/vnd.oci.empty.v1+json")
-        digest = f"sha256:{hashlib.sha256(about).hexdigest()}"
-        subject = {"mediaType": json.loads(about)["mediaType"], "digest": digest, "size": len(about)}
-        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": ARTIFACT, "config": config}
-        manifest |= {"layers": [layer], "subject": subject}
-        entry = self.add(json.dumps(manifest).encode(), MANIFEST)
-        (self.place / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+def peak_of(pid: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    rows = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(row.split()[1] for row in rows if row.startswith("VmHWM:"))) << 10
 
 
 def test_a_login_for_pulling_changes_nothing(
