@@ -46,6 +46,7 @@ class UpOptions:
     node: str | None = None
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    registry_port: int = 0
     default_address_pools: tuple[str, ...] = ()
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
@@ -116,6 +117,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             passwords=options.passwords,
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
+            registry_port=options.registry_port,
             default_address_pools=options.default_address_pools,
             tls=options.tls,
             listen=options.bus,

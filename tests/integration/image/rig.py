@@ -201,9 +201,9 @@ class TokenServer:
         self.granted.append(scopes)
         access = []
         for scope in scopes:
-            kind, name, actions = scope.split(":")
-            if user or name.startswith("public/"):
-                access.append({"type": kind, "name": name, "actions": actions.split(",")})
+            kind, repository, actions = scope.split(":")
+            if user or repository.startswith("public/"):
+                access.append({"type": kind, "name": repository, "actions": actions.split(",")})
         body = {name: self.token(user, access), "expires_in": 300}
         return web.json_response(body | ({"refresh_token": refresh} if refresh else {}))
 

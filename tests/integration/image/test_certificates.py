@@ -39,7 +39,7 @@ async def test_what_is_put_there_counts_from_then_on(
     directory, name = certs_d(mutual) / mutual, f"{mutual}/public/thing:1"
     made = await puller(directory.parent)
     status, text = await refusal(made, name)
-    assert (status, text) == (503, f'Get "https://{mutual}/v2/": {NEEDED}')
+    assert (status, text) == (500, f'Get "https://{mutual}/v2/": {NEEDED}')
     certificates.give_client(directory)
     assert (await made.pull(name))[-1] == f"Status: Downloaded newer image for {name}"
     (directory / "client.key").unlink()
@@ -125,7 +125,7 @@ async def test_hosts_that_a_registry_names_are_shown_no_certificate(
         if host == HOST:
             assert (status, shown) == (404, [False])
         else:  # a name that leads to this machine, where only the user may point
-            assert (status, shown) == (503, []) and "where no registry may be" in text
+            assert (status, shown) == (500, []) and "where no registry may be" in text
         await refusal(made, f"{host}:{port}/public/thing:1")
         assert shown[-1:] == [True]
         await refusal(made, f"{registry}/public/thing:1")

@@ -98,7 +98,7 @@ async def test_credentials_of_the_proxy(
     async with proxy.serving() as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         refused = await refusal(await puller(certs_d(passworded)), name)
-        assert refused == (503, f'Get "https://{passworded}/v2/": Proxy Authentication Required')
+        assert refused == (500, f'Get "https://{passworded}/v2/": Proxy Authentication Required')
         assert len(proxy.heads) == 1  # asking again would change nothing
         monkeypatch.setenv("HTTPS_PROXY", f"http://bob:s%E2%82%ACcret%40@127.0.0.1:{port}")
         made = await puller(certs_d(passworded))
@@ -136,7 +136,7 @@ async def test_a_proxy_that_is_away_or_unusable(
     monkeypatch.setenv("HTTPS_PROXY", f"http://bob:secret@{gone}")
     status, text = await refusal(await puller(certs_d(passworded)), name)
     words = f"proxyconnect tcp: dial tcp {gone}: connect: connection refused"
-    assert (status, text) == (503, f'Get "https://{passworded}/v2/": {words}')
+    assert (status, text) == (500, f'Get "https://{passworded}/v2/": {words}')
     monkeypatch.setenv("HTTPS_PROXY", f"socks5://bob:secret@{gone}")
     status, text = await refusal(await puller(certs_d(passworded)), name)
     assert status == 503 and "only http and https proxies can be used" in text and "secret" not in text
