@@ -207,9 +207,10 @@ class Builds:
                 await self._take_context(workspace, asked.options, context)
                 reach(Failpoint.BUILD_CONTEXT)
                 plan = await asyncio.to_thread(self._plan, workspace, asked.options)
+                build.failed = bool(plan.refused)
                 await stream.write(_line(BuildRecord(kind="plan", plan=plan)))
-                go = await _go(stream)
-                await self._build(stack, workspace, build, asked, go, stream)
+                if not plan.refused:
+                    await self._build(stack, workspace, build, asked, await _go(stream), stream)
             await stream.end()
         except OSError as error:
             build.failed = True
@@ -341,6 +342,8 @@ def _plan_of(found: Outline) -> BuildPlan:
         froms=found.froms,
         bases=found.bases,
         unused=found.unused,
+        gaps=found.gaps,
+        refused=found.refused,
     )
 
 

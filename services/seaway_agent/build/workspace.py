@@ -1,5 +1,6 @@
 """The directory of one build: its context, the files that the builder reads, and the pipes of its steps. All blocks."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from seaway_archive.errors import ArchiveRejected
 from seaway_archive.inflate import InflatingReader
 from seaway_archive.reader import Read, TarReader
 from seaway_contracts.errors import bad_request, internal
+from seaway_docker import dockerignore
 from seaway_docker.dockerfile import MOST_BYTES
 from seaway_kit.private_files import make_private_directory, write_private
 
@@ -23,7 +25,6 @@ _DIRECTORIES: Final = ("context", "runroot", "tmp", "home", "empty", "crun")
 _DEVICES: Final = frozenset((Kind.CHARACTER, Kind.BLOCK))
 _MOST_ENTRIES: Final = 2_000_000
 _MOST_IGNORE: Final = 1 << 20
-_IGNORE: Final = ".dockerignore"
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,27 @@ class Workspace:
                 raise internal(f"Cannot locate specified Dockerfile: {name}") from None
             os.close(size)
             text = paths.read_text_in_root(root, name, MOST_BYTES + 1)
-            ignored = paths.read_text_in_root(root, _IGNORE, _MOST_IGNORE)
+            self._leave_out(root, name)
         finally:
             os.close(root)
         if not text:
             raise bad_request(f"the Dockerfile ({name}) cannot be empty")
-        self.write({"ignore": ignored})
+        self.write({"ignore": ""})
         return text
+
+    def _leave_out(self, root: int, name: str) -> None:
+        """Remove the Dockerfile and `.dockerignore` where the latter names them."""
+        try:
+            ignored = paths.read_text_in_root(root, dockerignore.NAME, _MOST_IGNORE)
+        except OSError:
+            return
+        for path in dockerignore.left_out(ignored, name):
+            with contextlib.suppress(OSError):
+                directory = paths.open_in_root(root, os.path.dirname(path) or ".", os.O_PATH | os.O_CLOEXEC)
+                try:
+                    os.unlink(os.path.basename(path), dir_fd=directory)
+                finally:
+                    os.close(directory)
 
     def write(self, files: Mapping[str, str]) -> None:
         """Write files that nobody else may read."""
