@@ -61,7 +61,7 @@ class BuildPlan(Payload):
     """What a node has read in the Dockerfile: its steps, and the images that it needs from outside, as written there.
 
     `froms`: what each stage begins with. `target`: the number of the last stage. `unused`: build arguments that no ARG
-    names. `gaps`: instructions with empty lines inside. `refused`: why a step can't be carried out; then nothing is built.
+    names. `gaps`: instructions with empty lines inside. `refused`: why a step can't be carried out; nothing is built.
     """
 
     steps: tuple[BuildStep, ...] = ()

@@ -55,6 +55,7 @@ class Outline:
     `froms`: what each stage begins with; `target`: the number of the last stage to build; `unused`: the build arguments
     that no ARG takes; `rewritten`: first and last line of each FROM, and what it means. `refused`: why the last of the
     steps can't be carried out, which a client learns when it comes there. `gaps`: the instructions with empty lines.
+    `small`: the lines whose instruction is not in capitals, which it is in an image's history, and in what capitals.
     """
 
     steps: tuple[Step, ...]
@@ -66,6 +67,7 @@ class Outline:
     rewritten: tuple[tuple[int, int, str], ...] = ()
     refused: str = ""
     gaps: tuple[str, ...] = ()
+    small: tuple[tuple[int, str], ...] = ()
 
 
 class _StepRefused(Exception):
@@ -85,6 +87,10 @@ def outline(
 def resolved(text: str, found: Outline) -> str:
     """The Dockerfile with what its FROMs mean in place of their variables and platforms: nothing is left to look up."""
     lines = text.split("\n")
+    for number, word in found.small:
+        line = lines[number - 1]
+        at = line.find(line.lstrip("\ufeff \t\v\f\r"))
+        lines[number - 1] = line[:at] + word + line[at + len(word) :]
     for first, last, line in reversed(found.rewritten):
         lines[first - 1 : last] = [line]
     return "\n".join(lines)
@@ -124,6 +130,7 @@ class _Reading:
             tuple(self._rewritten),
             refused,
             tuple(one.text for one in found if one.has_gap),
+            tuple((one.line, one.word.upper()) for one in found if not one.text.startswith(one.word.upper())),
         )
 
     def _take(self, one: Instruction) -> None:

@@ -35,13 +35,16 @@ def is_ignored(path: str, patterns: Sequence[str]) -> bool:
 
 
 def _parts(path: str) -> list[str]:
+    """Nothing of one that is too long to be meant."""
     found: list[str] = []
-    for part in path[:_MOST_PATTERN].split("/"):
+    if len(path) > _MOST_PATTERN:
+        return found
+    for part in path.split("/"):
         if part == "..":
             del found[-1:]
         elif part not in ("", "."):
             found.append(part)
-    return found[:_MOST_PARTS]
+    return found if len(found) <= _MOST_PARTS else []
 
 
 def _match(wanted: Sequence[str], parts: Sequence[str]) -> bool:

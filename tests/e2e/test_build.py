@@ -40,7 +40,8 @@ def build(cli: DockerCli, *words: str, timeout: float = 120, **options: Any) -> 
 
 
 def test_a_build_and_its_cache(cli: DockerCli, tmp_path: Path, name: str) -> None:
-    text = "FROM busybox\nARG WHO=nobody\nENV A=b\nRUN echo hi $WHO > /said; echo out; echo err >&2\nCOPY f /f\nCMD cat /said /f\n"
+    text = "FROM busybox\nARG WHO=nobody\nENV A=b\nRUN echo hi $WHO > /said; echo out; echo err >&2\nCOPY f /f\n"
+    text += "CMD cat /said /f\n"
     where = str(context(tmp_path, text, {"f": "file\n"}))
     words = ("--build-arg", "WHO=me", "-t", name, "-t", f"{name}:2", "--label", "l=v", where)
     first = build(cli, *words)
@@ -112,7 +113,8 @@ def test_a_step_is_confined_as_a_container(cli: DockerCli, tmp_path: Path) -> No
 
 
 def test_limits_and_files_of_steps(cli: DockerCli, tmp_path: Path) -> None:
-    text = "FROM busybox\nRUN ulimit -n; cat /etc/hosts; df -k /dev/shm | tail -1; cat /sys/fs/cgroup/memory/memory.limit_in_bytes || true\n"
+    text = "FROM busybox\nRUN ulimit -n; cat /etc/hosts; df -k /dev/shm | tail -1\n"
+    text += "RUN cat /sys/fs/cgroup/memory/memory.limit_in_bytes || true\n"
     words = ("--ulimit", "nofile=77:99", "--add-host", "there:192.0.2.9", "--shm-size", "2m", "--memory", "64m")
     done = build(cli, "--no-cache", *words, str(context(tmp_path, text)))
     assert done.code == 0, done.err

@@ -108,9 +108,9 @@ class Workspace:
             return
         for path in dockerignore.left_out(ignored, name):
             with contextlib.suppress(OSError):
-                directory = paths.open_in_root(root, os.path.dirname(path) or ".", os.O_PATH | os.O_CLOEXEC)
+                directory = paths.open_in_root(root, str(Path(path).parent), os.O_PATH | os.O_CLOEXEC)
                 try:
-                    os.unlink(os.path.basename(path), dir_fd=directory)
+                    os.unlink(Path(path).name, dir_fd=directory)
                 finally:
                     os.close(directory)
 

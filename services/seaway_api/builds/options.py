@@ -15,7 +15,6 @@ from seaway_docker.references import parse_reference
 
 _FALSE: Final = frozenset(("", "0", "no", "false", "none"))
 _SECURITY: Final = "security options are not supported on linux"
-_JOINED: Final = "container:"
 _MOST: Final = 2**63 - 1
 _ULIMITS: Final = frozenset(
     (
@@ -46,8 +45,6 @@ def build_request(query: MultiMapping[str]) -> BuildRequest:
         raise InvalidParameter(_SECURITY)
     if query.get("isolation", "").lower() not in ("", "default"):
         raise InvalidParameter(f'unsupported isolation: "{query["isolation"][:64]}"')
-    if query.get("remote", ""):
-        raise InvalidParameter("fetching a build's context from a remote place is not supported: send it as a tar")
     if query.get("outputs", "") not in ("", "[]", "null"):
         raise InvalidParameter("outputs other than an image need BuildKit: build with buildx")
     options = BuildOptions(

@@ -149,7 +149,7 @@ class Build:
         if plan.bases:
             await output.say(*narrator.announce())
         bases = [await self._find(finder, name, plan, output) for name in plan.bases]
-        narrator.know({base.name: base.id for base in bases})
+        narrator.know({base.name: base.id for base in bases}, finder.triggers)
         await stream.write(go.model_copy(update={"bases": tuple(bases)}).model_dump_json().encode())
         await stream.end()
 

@@ -53,19 +53,21 @@ class Narrator:
         self._is_labelling = self._has_more_triggers = False
         self._refused = ""
         self._ids: Mapping[str, str] = {}
+        self._known_triggers: Mapping[str, int] = {}
 
     def announce(self) -> list[bytes]:
         """The first FROM, before its image is pulled."""
         self._announced = 0
-        lines = [_red(f"[WARNING]: Empty continuation line found in:\n    {text}\n") for text in self._plan.gaps]
+        lines = [_red(f"[WARNING]: Empty continuation line found in: {text}\n") for text in self._plan.gaps]
         lines += [_red(f"[WARNING]: {_LATER}\n")] if lines else []
         for number, text in enumerate(self._before, 1):
             lines += self._step_lines(number, text)
         return lines + self._step_lines(len(self._before) + 1, self._stages[0][0])
 
-    def know(self, ids: Mapping[str, str]) -> None:
-        """The bases are here: their ids, by the names in the Dockerfile."""
+    def know(self, ids: Mapping[str, str], triggers: Mapping[str, int] | None = None) -> None:
+        """The bases are here: their ids, and how many instructions each triggers, by the names in the Dockerfile."""
         self._ids = ids
+        self._known_triggers = triggers or {}
 
     def tell(self, record: BuildRecord) -> list[bytes]:
         """The lines for one record."""
@@ -127,7 +129,7 @@ class Narrator:
         self._stage, self._container, self._args, self._cached = stage, "", (), False
         self._is_labelling, self._has_more_triggers = bool(labels) and number == count, 1 < number <= triggers
         if number == 1:
-            lines += self._begin_stage(stage, triggers)
+            lines += self._begin_stage(stage, self._known_triggers.get(self._plan.froms[stage], 0))
         elif number <= 1 + triggers:
             self._text = text
         elif self._is_labelling:

@@ -122,11 +122,15 @@ FAILED_RUN = 'Error: building at STEP "RUN exit 3": while running runtime: exit 
             "RUN x",
             [BuildRecord(kind="refused", text="no such file")],
             "Error: x",
-            {
-                "message": "failed to create task for container: failed to create shim task: "
-                "OCI runtime create failed: no such file: unknown"
-            },
+            {"message": "no such file"},
         ),
+        (
+            'RUN ["sh", "-c", "exit 3"]',
+            [BuildRecord(kind="run", text=RUN, args=("/bin/sh", "-c", "exit 3"))],
+            FAILED_RUN,
+            {"code": 3, "message": "The command 'sh -c exit 3' returned a non-zero code: 3"},
+        ),
+        ("STOPSIGNAL x", [], "Error: Invalid signal: x", {"message": "invalid signal: x"}),
         (
             "COPY nope /x",
             [],
