@@ -50,7 +50,8 @@ def test_refusals(instruction: str, sentence: str) -> None:
     [
         "ENV a b c", 'ENV a="b c" d=e', "LABEL a=", 'COPY ["a b", "c"]', "COPY <<E /f\nx\nE",
         "ADD --checksum=sha256:0 a b",
-        "COPY --link --chown=1 a b", "RUN --mount=type=cache,target=/a --mount=type=tmpfs,target=/b x", "HEALTHCHECK NONE",
+        "COPY --link --chown=1 a b", "RUN --mount=type=cache,target=/a --mount=type=tmpfs,target=/b x",
+        "HEALTHCHECK NONE",
         "HEALTHCHECK --interval=1s --retries=3 CMD x", "ONBUILD COPY a b", 'SHELL ["sh"]', "RUN -- --x", "WORKDIR a b",
         "VOLUME /a /b", "EXPOSE 1-2/tcp $P 127.0.0.1:80:80", "CMD", "ENTRYPOINT []",
     ],

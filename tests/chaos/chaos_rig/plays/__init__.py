@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from chaos_rig.plays import executing, imaging, joining, making, networking, running, users, volumes
+from chaos_rig.plays import executing, imaging, joining, making, making_images, networking, running, users, volumes
 from chaos_rig.scene import Scene
 from seaway_kit.failpoints import Failpoint
 
@@ -33,6 +33,8 @@ _SCENES: dict[str, Play] = {
     "commit": imaging.commit,
     "remove": running.remove,
     "pull": imaging.pull,
+    "build": making_images.build,
+    "push": making_images.build,
     "join": joining.join,
     "admit": joining.join,
     "revoke": joining.leave,
