@@ -18,7 +18,7 @@ class Client:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def request(self, method: str, path: str, body: object = None) -> bytes:
-        """One request; the reply's body. A body of bytes is a tar. Raises ApiError for an error and OSError without a server."""
+        """One request, of JSON or a tar; the reply's body. Raises ApiError for an error, OSError without a server."""
         while True:
             fresh = not self._idle
             reader, writer = self._idle.pop() if self._idle else await self._open()

@@ -1,6 +1,7 @@
 """The directory of one build: its context, the files that the builder reads, and the pipes of its steps. All blocks."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ from seaway_kit.private_files import make_private_directory, write_private
 PIPES: Final = ("ctl", "go", "out", "err")
 _DIRECTORIES: Final = ("context", "runroot", "tmp", "home", "empty", "crun")
 _DEVICES: Final = frozenset((Kind.CHARACTER, Kind.BLOCK))
+_BAD_NAMES: Final = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV)
+)
 _MOST_ENTRIES: Final = 2_000_000
 _MOST_IGNORE: Final = 1 << 20
 
@@ -78,6 +82,10 @@ class Workspace:
             extractor.finish()
         except ArchiveRejected as error:
             raise bad_request(f"the build's context can't be read: {error.message}") from error
+        except OSError as error:
+            if error.errno not in _BAD_NAMES:
+                raise
+            raise bad_request(f"the build's context can't be unpacked: {error.strerror}: {error.filename}") from error
         finally:
             extractor.close()
             os.close(root)
