@@ -58,7 +58,7 @@ def _built(api: Api, script: str, query: str = "") -> bytes:
 @pytest.mark.parametrize(
     "script",
     [
-        "for f in /sys/fs/cgroup/*/memory.limit_in_bytes /sys/fs/cgroup/memory.max; do echo -1 >$f && echo lifted; done",
+        "for f in /sys/fs/cgroup/memory*/*limit_in_bytes /sys/fs/cgroup/memory.max; do echo -1 >$f && echo up; done",
         "for f in /sys/fs/cgroup/*/freezer.state; do echo FROZEN >$f && echo frozen; done",
         "mkdir /sys/fs/cgroup/memory/x && echo made",
         "mount -t tmpfs none /mnt && echo mounted",

@@ -45,6 +45,8 @@ def build_request(query: MultiMapping[str]) -> BuildRequest:
         raise InvalidParameter(_SECURITY)
     if query.get("isolation", "").lower() not in ("", "default"):
         raise InvalidParameter(f'unsupported isolation: "{query["isolation"][:64]}"')
+    if query.get("cgroupparent", ""):
+        raise InvalidParameter("a build's steps have a cgroup of their build's own: cgroupparent is not supported")
     if query.get("outputs", "") not in ("", "[]", "null"):
         raise InvalidParameter("outputs other than an image need BuildKit: build with buildx")
     options = BuildOptions(

@@ -55,6 +55,7 @@ def test_all_at_once() -> None:
         ("t", "a@sha256:" + "a" * 64, "build tag cannot contain a digest"),
         ("shmsize", "x", "invalid syntax"),
         ("outputs", '[{"Type":"local"}]', "BuildKit"),
+        ("cgroupparent", "/x", "cgroupparent is not supported"),
         ("isolation", "nope", 'unsupported isolation: "nope"'),
     ],
 )
