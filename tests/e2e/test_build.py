@@ -172,9 +172,9 @@ def test_after_a_death_a_plain_retry_works(cli: DockerCli, engine: Seaway, tmp_p
     where = context(tmp_path, "FROM busybox\nRUN echo begun; [ -e /wait ] || sleep 3\n")
     with cli.terminal("build", "--no-cache", str(where), **CLASSIC) as terminal:
         terminal.expect("begun")
-        old = int(engine.row(service if service == "api" else f"agent-{engine.node}")["pid"])
+        old = int(engine.row(service)["pid"])
         os.kill(old, signal.SIGKILL)
-        engine.restarted(service if service == "api" else f"agent-{engine.node}", old)
+        engine.restarted(service, old)
         terminal.wait(60)
     _expect_nothing_left(engine)
     assert build(cli, "-q", str(where)).code == 0
