@@ -15,6 +15,7 @@ from seaway_docker.errors import InvalidParameter
 from seaway_docker.references import parse_reference
 
 MOST_STAGES: Final = 500
+MOST_BASES: Final = 500
 SCRATCH: Final = "scratch"
 PREDEFINED: Final = frozenset(
     name
@@ -246,6 +247,8 @@ class _Reading:
         except InvalidParameter as error:
             raise _StepRefused(str(error)) from None
         self._bases.setdefault(name, stage)
+        if len(self._bases) > MOST_BASES:
+            raise InvalidParameter(f"the Dockerfile names more than {MOST_BASES} images")
 
 
 def same_platform(asked: str, own: str) -> bool:

@@ -157,6 +157,17 @@ def test_a_context_stays_in_its_place(cli: DockerCli, api: Api, tmp_path: Path) 
 
 
 @pytest.mark.seaway_only
+def test_ctrl_c_ends_a_quiet_one(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
+    where = context(tmp_path, "FROM busybox\nRUN sleep 1000\n")
+    builds = engine.root / "agent" / engine.node / "builds" / "w"
+    with cli.terminal("build", "--quiet", "--no-cache", str(where), **CLASSIC) as terminal:
+        eventually(lambda: [*builds.glob("*/crun/*")], "the step", 30)
+        terminal.type("\x03")
+        terminal.wait()
+    _expect_nothing_left(engine)
+
+
+@pytest.mark.seaway_only
 def test_ctrl_c_ends_it(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo begun; sleep 1000\n")
     with cli.terminal("build", "--no-cache", str(where), **CLASSIC) as terminal:

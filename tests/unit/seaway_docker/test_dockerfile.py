@@ -54,6 +54,7 @@ def test_heredocs_are_passed_over() -> None:
         ("FROM x\nRUN --security=insecure a", "RUN --security=insecure is not allowed"),
         ("FROM --platform=linux/arm64 x", "only linux/amd64 can be built here"),
         ("FROM x\n" + "RUN a\n" * 10_001, "more than 10000 instructions"),
+        ("FROM x\n" + "".join(f"COPY --from=i{n} / /\n" for n in range(600)), "more than 500 images"),
         ("FROM x\n" * 501, "more than 500 stages"),
         ("FROM x\nRUN " + "a" * (1 << 20), "greater than maximum allowed size"),
         ("FROM x\n" + "#" * (5 << 20), "more than 4194304 bytes"),
