@@ -73,6 +73,7 @@ class StepSetup:
             network=path,
             files=str(directory),
             sources=(str(directory), str(root / "store"), str(root / "mounts")),
+            shared=str(root / "mounts"),
             seccomp=None if compiled else self.seccomp.default_section(),
             annotations={seccomp_bpf.ANNOTATION: compiled} if compiled else {},
             apparmor=profile,

@@ -12,8 +12,10 @@ from seaway_api.builds.running import Build
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.registry_auth import parse_registry_config
+from seaway_contracts import catalogue as cat
 from seaway_contracts.builds import PruneBuildCache
 from seaway_contracts.errors import internal
+from seaway_contracts.networks import NetworkRef
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.numbers import parse_int
 
@@ -46,6 +48,7 @@ async def _network(call: Call, mode: str) -> tuple[str, str]:
     if mode.startswith(_JOINED):
         identifier, node = await call.api.locate(mode.removeprefix(_JOINED))
         return f"{_JOINED}{identifier}", node
+    await call.api.bus.call(cat.GET_NETWORK, NetworkRef(ref=mode))
     raise InvalidParameter(
         f"a build can't join network {mode[:64]}: give none, host, bridge, or container:NAME of one that is in it"
     )

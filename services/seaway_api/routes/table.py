@@ -90,7 +90,7 @@ def _images() -> list[ApiRoute]:
         Route("GET", "/images/search", registries.search, waits=True),
         Route("POST", "/images/load", transfer.load, waits=True),
         Route("POST", "/images/prune", images.prune),
-        Route("POST", "/build", builds.build),
+        Route("POST", "/build", builds.build, waits=True),
         Route("POST", "/build/cancel", builds.cancel),
         Route("POST", "/build/prune", builds.prune),
         Route("POST", "/images/{name}/tag", images.tag),
