@@ -15,7 +15,7 @@ from seaway_image.archives.import_ import ImportOrder, import_image
 from seaway_image.archives.load import load
 from seaway_image.archives.save import choose, save
 from seaway_image.http.access import Access
-from seaway_image.oci.platforms import parse_platform
+from seaway_image.oci.platforms import parse_own_platform, parse_platform
 from seaway_image.store.image_changes import Cause, image_change
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import read_target
@@ -110,7 +110,7 @@ def _import_order(request: web.Request) -> ImportOrder:
         source=query.get("source", "-"),
         by=_by(request),
     )
-    return replace(order, platform=parse_platform(platform)) if platform else order
+    return replace(order, platform=parse_own_platform(platform)) if platform else order
 
 
 class JsonLines:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from seaway_contracts.errors import bad_request
@@ -83,6 +83,13 @@ def parse_platform(text: str) -> Platform:
     if found.architecture not in _KNOWN:
         raise bad_request(f'"{shown}": unknown operating system or architecture: invalid argument')
     return found
+
+
+def parse_own_platform(text: str) -> Platform:
+    """The same for what an image is to say of itself: arm64 with a variant has that of v8, as containerd reads it."""
+    found = parse_platform(text)
+    whole = text.count("/") == 2 and found.architecture == "arm64" and not found.variant
+    return replace(found, variant="v8") if whole else found
 
 
 def acceptable(wanted: Platform) -> Sequence[Platform]:

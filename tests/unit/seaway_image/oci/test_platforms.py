@@ -1,7 +1,7 @@
 import pytest
 
 from seaway_contracts.errors import SeawayError
-from seaway_image.oci.platforms import Platform, choose, parse_platform, satisfies
+from seaway_image.oci.platforms import Platform, choose, parse_own_platform, parse_platform, satisfies
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,8 @@ def test_a_newer_amd64_is_not_taken_for_the_plain_one() -> None:
 def test_what_stands_for_what() -> None:
     assert satisfies(Platform(), Platform())
     assert not satisfies(Platform("linux", "arm64"), Platform())
+
+
+@pytest.mark.parametrize(("text", "variant"), [("linux/arm64/v8", "v8"), ("linux/arm64", ""), ("linux/arm/7", "v7")])
+def test_an_image_s_own_platform(text: str, variant: str) -> None:
+    assert parse_own_platform(text).variant == variant
