@@ -21,6 +21,7 @@ from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.port import DEFAULT_NETWORK, Networks
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.published import PublishedPorts
+from seaway_agent.network.resolvconf import without_comments
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, PublishedPort
 from seaway_contracts.errors import SeawayError, internal
 from seaway_contracts.networks import NetworkRecord
@@ -218,4 +219,5 @@ class LiveNetwork:
 
 def _asking_resolver(spec: ContainerSpec, endpoints: Sequence[Endpoint], text: str) -> str:
     """resolv.conf with the internal resolver as its nameserver, unless the container has changed the file."""
-    return resolv_conf(spec, endpoints) if text == resolv_conf(spec, ()) else text
+    unchanged = resolv_conf(spec, ())
+    return resolv_conf(spec, endpoints) if text in (unchanged, without_comments(unchanged)) else text

@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from seaway_contracts.errors import Code, Reason, SeawayError
@@ -118,10 +119,16 @@ def _unescaped(found: re.Match[str]) -> str:
 def _in_docker_words(text: str) -> str:
     """crun's and gVisor's errors in runc's wording."""
     for found, words in (*_CRUN, *_GVISOR):
-        text = re.sub(found, words, text)
+        text = re.sub(found, partial(_worded, words), text)
     for words in ("No such file or directory", "Permission denied", "Is a directory", "Not a directory"):
         text = text.replace(words, words.lower())
     return text
+
+
+def _worded(words: str, found: re.Match[str]) -> str:
+    """The words with what was found in its places; between quotes, its own quotes are escaped, as Go does."""
+    quoted = found.expand(words.replace(r'"\1"', "\0"))
+    return quoted.replace("\0", json.dumps(found[1], ensure_ascii=False) if found.re.groups else "")
 
 
 def _code_for(text: str) -> Code:

@@ -19,7 +19,8 @@ _VERSIONED: Final = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)
 class Route(Generic[H]):
     """One endpoint. `waits` marks those that only watch or stream: they end when their client hangs up.
 
-    `early` are those that are answered before the bus is there, too.
+    `early` are those that are answered before the bus is there, too. `nameless`: the last name may be empty, so that
+    the handler says what is wrong with that.
     """
 
     method: str
@@ -27,10 +28,12 @@ class Route(Generic[H]):
     handler: H
     waits: bool = False
     early: bool = False
+    nameless: bool = False
 
     def pattern(self) -> re.Pattern[str]:
         """What the decoded path must look like."""
-        return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(self.template)), re.DOTALL)
+        found = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(self.template))
+        return re.compile(re.sub(r"\.\+\)$", ".*)", found) if self.nameless else found, re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

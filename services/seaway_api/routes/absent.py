@@ -1,4 +1,4 @@
-"""Docker's endpoints that only return an error: experimental features, and what Seaway can't do yet."""
+"""Docker's endpoints of experimental features, which only return an error."""
 
 from typing import Final
 
@@ -7,12 +7,6 @@ from aiohttp import web
 from seaway_api.http.errors import ApiError
 from seaway_api.http.routing import Route
 from seaway_api.routes.call import ApiRoute, Call
-
-_NOT_YET: Final = (
-    ("POST", "/swarm/init", "swarm mode"),
-    ("POST", "/swarm/join", "swarm mode"),
-)
-
 
 _EXPERIMENTAL: Final = (
     "This experimental feature is disabled by default. "
@@ -33,19 +27,3 @@ def checkpoint_routes() -> list[ApiRoute]:
         Route("POST", checkpoints, not_experimental),
         Route("DELETE", checkpoints + "/{checkpoint}", not_experimental),
     ]
-
-
-def missing_routes() -> list[ApiRoute]:
-    """Routes that Seaway lacks.
-
-    The error contains "not supported", so that `docker inspect NAME` tries the next type of object.
-    """
-    return [Route(method, template, _Refusal(what)) for method, template, what in _NOT_YET]
-
-
-class _Refusal:
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    async def __call__(self, call: Call) -> web.StreamResponse:
-        raise ApiError(501, f"not supported by Seaway yet: {self._what}")

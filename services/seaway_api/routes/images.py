@@ -5,7 +5,7 @@ from collections import Counter
 from aiohttp import web
 
 from seaway_api.api import Api
-from seaway_api.cache.lists import all_containers
+from seaway_api.cache.lists import all_containers, listed_containers
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.commit import image_order
@@ -44,11 +44,11 @@ async def list_images(call: Call) -> web.StreamResponse:
     filters = Filters({key: values for key, values in filters.values.items() if key in _COMPARED})
     if filters.values or bounds != (None, None):
         images = [one for one in images if image_matches(filters, one.facts, before_ns=bounds[0], since_ns=bounds[1])]
-    counted = call.version >= CONTAINERS_OF_IMAGES_SINCE
-    if "reference" not in filters and not call.flag("shared-size") and not counted:
-        return replies.json_bytes(b"[" + b",".join(one.line_json(call.version) for one in images) + b"]\n")
+    users = await _users(call.api) if call.version >= CONTAINERS_OF_IMAGES_SINCE else None
+    if "reference" not in filters and not call.flag("shared-size"):
+        lines = (one.line_json(call.version, -1 if users is None else users[one.id]) for one in images)
+        return replies.json_bytes(b"[" + b",".join(lines) + b"]\n")
     shared = catalogue.shared if call.flag("shared-size") else {}
-    users = Counter([use.image_id for use in await _in_use(call.api)]) if counted else None
     return replies.json(
         [
             image_line(
@@ -61,6 +61,14 @@ async def list_images(call: Call) -> web.StreamResponse:
             for one in images
         ]
     )
+
+
+async def _users(api: Api) -> Counter[str]:
+    """How many containers each image has, by its id."""
+    users = Counter[str]()
+    async for page in listed_containers(api.bus, api.hub):
+        users.update(one.image[1] for one in page)
+    return users
 
 
 async def _bounds(call: Call, filters: Filters) -> tuple[int | None, int | None]:

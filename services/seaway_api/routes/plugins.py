@@ -32,7 +32,7 @@ def plugin_routes() -> list[ApiRoute]:
         Route("POST", f"{named}/set", no_plugin),
         Route("POST", f"{named}/push", no_plugin),
         Route("POST", f"{named}/upgrade", upgrade),
-        Route("DELETE", named, no_plugin),
+        Route("DELETE", named, no_plugin, nameless=True),
     ]
 
 

@@ -131,6 +131,8 @@ def check_size(height: int, width: int) -> None:
 
 async def remove(call: Call) -> web.StreamResponse:
     """DELETE /containers/{name}"""
+    if not call.name:
+        raise InvalidParameter('invalid name or ID supplied: ""')
     if call.flag("link"):
         raise await _no_removal_of_link(call)
     identifier, node = await call.api.locate(call.name)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from pydantic import Field
 
 from seaway_api.http.errors import ApiError
 from seaway_api.http.routing import Route
@@ -27,6 +28,8 @@ def swarm_routes() -> list[ApiRoute]:
         Route("POST", "/swarm/unlock", _Refusal(_body)),
         Route("POST", "/swarm/update", _Refusal(_body, _Version("swarm"), _rotations)),
         Route("POST", "/swarm/leave", in_no_swarm),
+        Route("POST", "/swarm/init", not_yet),
+        Route("POST", "/swarm/join", not_yet),
     ]
     for noun in _NOUNS:
         routes += _routes_of(noun)
@@ -49,6 +52,23 @@ def _routes_of(noun: str) -> list[ApiRoute]:
 async def in_no_swarm(_: Call) -> web.StreamResponse:
     """503: there is nothing to leave."""
     raise ApiError(503, NODE_IN_NO_SWARM)
+
+
+class _Membership(GoModel):
+    """`POST /swarm/init` and `join`, as far as it is read."""
+
+    listen_address: str = Field("", alias="ListenAddr")
+
+
+async def not_yet(call: Call) -> web.StreamResponse:
+    """501, as there is no swarm mode; the body is read before.
+
+    The error contains "not supported", so that `docker inspect NAME` tries the next type of object.
+    """
+    body = await call.optional_body(_Membership)
+    if not body.listen_address:
+        raise InvalidParameter('invalid ListenAddr "": invalid empty address')
+    raise ApiError(501, "not supported by Seaway yet: swarm mode")
 
 
 class _Refusal:

@@ -22,7 +22,7 @@ from seaway_api.routes import (
     transfer,
     volumes,
 )
-from seaway_api.routes.absent import checkpoint_routes, missing_routes
+from seaway_api.routes.absent import checkpoint_routes
 from seaway_api.routes.call import ApiRoute
 from seaway_api.routes.plugins import plugin_routes
 from seaway_api.routes.swarm import swarm_routes
@@ -30,7 +30,7 @@ from seaway_api.routes.swarm import swarm_routes
 
 def all_routes() -> list[ApiRoute]:
     """The whole table."""
-    refused = (*swarm_routes(), *checkpoint_routes(), *missing_routes())
+    refused = (*swarm_routes(), *checkpoint_routes())
     return [*_system(), *_containers(), *_images(), *_networks(), *_volumes(), *plugin_routes(), *refused]
 
 
@@ -78,7 +78,7 @@ def _containers() -> list[ApiRoute]:
         Route("GET", "/containers/{name}/export", archive.export, waits=True),
         Route("GET", "/containers/{name}/changes", archive.changes),
         Route("POST", "/commit", images.commit),
-        Route("DELETE", "/containers/{name}", run.remove),
+        Route("DELETE", "/containers/{name}", run.remove, nameless=True),
     ]
 
 
@@ -90,7 +90,7 @@ def _images() -> list[ApiRoute]:
         Route("GET", "/images/search", registries.search, waits=True),
         Route("POST", "/images/load", transfer.load, waits=True),
         Route("POST", "/images/prune", images.prune),
-        Route("POST", "/build", builds.build),
+        Route("POST", "/build", builds.build, waits=True),
         Route("POST", "/build/cancel", builds.cancel),
         Route("POST", "/build/prune", builds.prune),
         Route("POST", "/images/{name}/tag", images.tag),
@@ -98,7 +98,7 @@ def _images() -> list[ApiRoute]:
         Route("GET", "/images/{name}/json", images.inspect),
         Route("GET", "/images/{name}/history", images.history),
         Route("GET", "/images/{name}/get", transfer.save_one, waits=True),
-        Route("DELETE", "/images/{name}", images.remove),
+        Route("DELETE", "/images/{name}", images.remove, nameless=True),
         Route("GET", "/distribution/{name}/json", registries.distribution, waits=True),
     ]
 
@@ -121,7 +121,7 @@ def _volumes() -> list[ApiRoute]:
         Route("GET", "/volumes", volumes.list_volumes),
         Route("POST", "/volumes/create", volumes.create),
         Route("POST", "/volumes/prune", volumes.prune),
-        Route("GET", "/volumes/{name}", volumes.inspect),
-        Route("PUT", "/volumes/{name}", volumes.update),
-        Route("DELETE", "/volumes/{name}", volumes.remove),
+        Route("GET", "/volumes/{name}", volumes.inspect, nameless=True),
+        Route("PUT", "/volumes/{name}", volumes.update, nameless=True),
+        Route("DELETE", "/volumes/{name}", volumes.remove, nameless=True),
     ]

@@ -25,6 +25,7 @@ from seaway_api.translate.volumes import (
 )
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
+from seaway_contracts.docker_errors import no_such_volume
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.volumes import (
     ANONYMOUS_LABEL,
@@ -108,6 +109,8 @@ async def inspect(call: Call) -> web.StreamResponse:
 
 
 async def _find(call: Call, name: str) -> VolumeRecord:
+    if not name:
+        raise no_such_volume(name)
     hub = call.api.hub
     request = VolumeRef(name=name, basis=hub.volumes.basis(), containers=hub.answers.basis())
     return (await call.api.bus.call(cat.GET_VOLUME, request)).volume
@@ -121,6 +124,8 @@ async def update(_: Call) -> web.StreamResponse:
 async def remove(call: Call) -> web.StreamResponse:
     """DELETE /volumes/{name}. With `force` there needs to be none."""
     force = call.flag("force")
+    if not call.params["name"]:
+        raise no_such_volume("")
     try:
         await _remove(call, call.params["name"], force=force)
     except SeawayError as error:

@@ -20,18 +20,20 @@ class CachedImage:
     def __init__(self, record: ImageRecord) -> None:
         self.record = record
         self.id = record.id
-        self._lines: dict[tuple[bool, bool], bytes] = {}
+        self._lines: dict[tuple[bool, bool, int], bytes] = {}
 
     @cached_property
     def facts(self) -> ImageFacts:
         """What filters compare."""
         return image_facts(self.record)
 
-    def line_json(self, version: ApiVersion) -> bytes:
-        """Its line in `GET /images/json`, with all its names."""
-        form = (version < (1, 43), version < (1, 44))
+    def line_json(self, version: ApiVersion, containers: int = -1) -> bytes:
+        """Its line in `GET /images/json`, with all its names. `containers`: how many it has; -1: not counted."""
+        if containers > 0:
+            return orjson.dumps(image_line(self.record, version, containers=containers))
+        form = (version < (1, 43), version < (1, 44), containers)
         if form not in self._lines:
-            self._lines[form] = orjson.dumps(image_line(self.record, version))
+            self._lines[form] = orjson.dumps(image_line(self.record, version, containers=containers))
         return self._lines[form]
 
 

@@ -144,6 +144,7 @@ def _abilities(facts: NodeFacts) -> dict[str, Any]:
         "BridgeNfIptables": False,
         "BridgeNfIp6tables": False,
         "OomKillDisable": facts.cgroup_version == "1",
+        **({"KernelMemory": True, "KernelMemoryTCP": True} if facts.cgroup_version == "1" else {}),
         "LoggingDriver": "json-file",
         "IndexServerAddress": "https://index.docker.io/v1/",
         "GenericResources": None,

@@ -27,6 +27,7 @@ def list_line(
 ) -> dict[str, Any]:
     """One line of the list, as it stays while the container doesn't change."""
     spec, status = record.spec, record.status
+    annotations = {"Annotations": spec.annotations} if form.with_annotations and spec.annotations else {}
     return {
         "Id": spec.id,
         "Names": [f"/{spec.name}"],
@@ -38,7 +39,7 @@ def list_line(
         "Labels": spec.labels,
         "State": status.state.value,
         "Status": "",
-        "HostConfig": {"NetworkMode": shown_mode(spec)},
+        "HostConfig": {"NetworkMode": shown_mode(spec)} | annotations,
         "NetworkSettings": {"Networks": listed_endpoints(spec, status, form)},
         "Mounts": mount_points(spec),
     }

@@ -5,11 +5,14 @@ from typing import Any, Final
 from seaway_api.translate.version import ApiVersion
 from seaway_docker.model_container import ContainerCreate, ExecCreate, ExecStart
 from seaway_docker.model_host import BindOptions, HostConfig, Mount
+from seaway_docker.mount_checks import BIND, TMPFS, VOLUME, check_mount
 
 _AUTO_REMOVE_SINCE: Final[ApiVersion] = (1, 25)
 _NAMED_OPTIONS_SINCE: Final[ApiVersion] = (1, 25)
 _PRIVATE_IPC_SINCE: Final[ApiVersion] = (1, 40)
 _CONSOLE_SIZE_SINCE: Final[ApiVersion] = (1, 42)
+_OPTIONS_FIT_SINCE: Final[ApiVersion] = (1, 42)
+_KERNEL_MEMORY_UNTIL: Final[ApiVersion] = (1, 41)
 _ANNOTATIONS_SINCE: Final[ApiVersion] = (1, 43)
 _READ_ONLY_BELOW_SINCE: Final[ApiVersion] = (1, 44)
 
@@ -25,7 +28,9 @@ def create_since(version: ApiVersion, body: ContainerCreate) -> ContainerCreate:
 
 
 def info_since(version: ApiVersion, body: dict[str, Any]) -> dict[str, Any]:
-    """What `GET /info` gives: options by their names alone, and a driver that has long been gone."""
+    """What `GET /info` gives: kernel memory; options by their names alone, and a driver that has long been gone."""
+    if version > _KERNEL_MEMORY_UNTIL:
+        return {key: value for key, value in body.items() if key != "KernelMemory"}
     if version >= _NAMED_OPTIONS_SINCE:
         return body
     names = [option.partition(",")[0].removeprefix("name=") for option in body["SecurityOptions"]]
@@ -53,6 +58,8 @@ def _host_since(version: ApiVersion, host: HostConfig) -> HostConfig:
 
 
 def _mount_since(version: ApiVersion, mount: Mount) -> Mount:
+    if version < _OPTIONS_FIT_SINCE:
+        mount = _with_options_that_count(mount)
     if mount.bind_options is None:
         return mount
     changes = {"read_only_non_recursive": mount.read_only, "read_only_force_recursive": False}
@@ -62,3 +69,14 @@ def _mount_since(version: ApiVersion, mount: Mount) -> Mount:
         changes["non_recursive"] = False
     options: BindOptions = mount.bind_options.model_copy(update=changes)
     return mount.model_copy(update={"bind_options": options})
+
+
+def _with_options_that_count(mount: Mount) -> Mount:
+    """Options for another type of mount: some are refused in other words, some are ignored. Raises InvalidParameter."""
+    ignored: dict[str, Any] = {"tmpfs_options": None} if mount.type in (BIND, VOLUME) else {}
+    if mount.type == TMPFS:
+        ignored = {"volume_options": None}
+    mount = mount.model_copy(update=ignored)
+    if (mount.bind_options and mount.type != BIND) or (mount.volume_options and mount.type != VOLUME):
+        check_mount(mount)
+    return mount

@@ -1,5 +1,7 @@
 """`docker login`: whether a registry takes these credentials (moby 26.1 `registry/auth.go`, loginV2)."""
 
+import json
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,11 +17,18 @@ from seaway_image.registry.refusals import Refusal, Unauthorized
 from seaway_image.registry.session import RegistrySession
 from seaway_image.registry.transport import HttpTransport, Unreachable
 
+_PORT: Final = re.compile(r"(?<=\])[^\]]+$|:[^:\]]*$")
+_ESCAPE: Final = re.compile(r"%(?:..?|$)")
+"""A host has none, but for the zone of an IPv6 address, which no registry needs."""
+_NOT_IN_HOST: Final = re.compile(r"[ \\^`{|}\x00-\x1f\x7f]")
+_SHOWN: Final = 200
 _HUB: Final = frozenset({"", "docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
 def registry_domain(address: str) -> str:
     """The registry that a client's `serveraddress` names, as a host or a URL. Raises SeawayError (400)."""
+    if wrong := _wrong_url(address if "://" in address else f"https://{address}"):
+        raise bad_request(f"unable to parse server address: {wrong}")
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
         host, name = parts.netloc, parts.hostname
@@ -30,6 +39,25 @@ def registry_domain(address: str) -> str:
     if not name or "@" in host:
         raise bad_request(f"invalid registry address {address[:200]!r}")
     return host
+
+
+def _wrong_url(url: str) -> str:
+    """What Go's parser of URLs says is wrong with the host; empty where nothing is."""
+    place = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+    reason = ""
+    if place.startswith("[") and "]" not in place:
+        reason = "missing ']' in host"
+    elif (port := _PORT.search(place)) and not re.fullmatch(":[0-9]*", port[0]):
+        reason = f"invalid port {_quoted(port[0])} after host"
+    elif escape := _ESCAPE.search(place):
+        reason = f"invalid URL escape {_quoted(escape[0])}"
+    elif character := _NOT_IN_HOST.search(place):
+        reason = f"invalid character {_quoted(character[0])} in host name"
+    return f"parse {_quoted(url[:_SHOWN])}: {reason}" if reason else ""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 class RegistryCalls:

@@ -73,6 +73,7 @@ def _run(engine: Engine, words: Sequence[str]) -> Answer:
         config = Path(place, "config")
         config.mkdir()
         environment = DockerCli(engine.host, config).environment
+        images = engine.api.images()
         try:
             done = subprocess.run(
                 words, env=environment, cwd=place, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S
@@ -85,6 +86,7 @@ def _run(engine: Engine, words: Sequence[str]) -> Answer:
             engine.api.remove_all()
             engine.api.remove_networks()
             engine.api.remove_volumes()
+            engine.api.remove_images(images)
     normal = Normal(str(engine.run.parent))
     normal.learn({"place": place})
     raw = {"code": str(code), "stdout": _text(out), "stderr": _text(err)}

@@ -30,13 +30,14 @@ _SWAPPED: Final = (("die", "stop"), ("unpause", "kill"))
 
 def observe(engine: Engine, case: Case) -> dict[str, Any]:
     """Run it; what each step gave, by "<n> METHOD /path", and the events, all normalised."""
-    run = _Run(engine)
+    run, images = _Run(engine), engine.api.images()
     events = Exchange(str(engine.socket), "GET", "/v1.45/events", None, {}, timeout=20)
     try:
         seen = {f"{number} {_label(step)}": run.take(step) for number, step in enumerate(case.steps, 1)}
     finally:
         run.clean_up()
     raw = run.events(events)
+    engine.api.remove_images(images)
     if isinstance(engine, Dockerd):
         raw = without_echo(raw)
     run.normal.learn(run.kept)

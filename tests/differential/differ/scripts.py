@@ -40,6 +40,7 @@ def printed(engine: Engine, script: str) -> dict[str, Any]:
         config = Path(place, "config")
         config.mkdir()
         environment = DockerCli(engine.host, config).environment
+        images = engine.api.images()
         words = ["sh", "-c", script]
         try:
             done = subprocess.run(
@@ -49,6 +50,7 @@ def printed(engine: Engine, script: str) -> dict[str, Any]:
             engine.api.remove_all()
             engine.api.remove_networks()
             engine.api.remove_volumes()
+            engine.api.remove_images(images)
     normal = Normal(str(engine.run.parent))
     normal.learn({"place": place})
     out, err = (equal(normal.text(text.decode(errors="replace"))) for text in (done.stdout, done.stderr))

@@ -86,12 +86,8 @@ def resolv_conf(spec: ContainerSpec, endpoints: Sequence[Endpoint]) -> str:
         _check_nameserver(server)
     if asks_resolver(endpoints):
         return resolver_config_of(spec).resolv_conf
-    own = _text(_RESOLV)
-    if network.sandbox == "host" and not (network.dns or network.dns_search or network.dns_options):
-        return own
-    return resolvconf.for_container(
-        own, dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options
-    )
+    made = resolvconf.on_host if network.sandbox == "host" else resolvconf.for_container
+    return made(_text(_RESOLV), dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options)
 
 
 def resolver_config_of(spec: ContainerSpec, *, ipv6: bool = False) -> ResolverConfig:

@@ -3,7 +3,19 @@
 from collections.abc import Callable
 from functools import partial
 
-from chaos_rig.plays import executing, imaging, joining, logins, making, networking, pushing, running, users, volumes
+from chaos_rig.plays import (
+    executing,
+    imaging,
+    joining,
+    logins,
+    making,
+    making_images,
+    networking,
+    pushing,
+    running,
+    users,
+    volumes,
+)
 from chaos_rig.scene import Scene
 from seaway_kit.failpoints import Failpoint
 
@@ -34,6 +46,7 @@ _SCENES: dict[str, Play] = {
     "remove": running.remove,
     "pull": imaging.pull,
     "push": pushing.push,
+    "build": making_images.build,
     "join": joining.join,
     "admit": joining.join,
     "revoke": joining.leave,

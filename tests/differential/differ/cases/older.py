@@ -33,6 +33,14 @@ def _exec(version: str) -> Request:
     return post(f"/v{version}/containers/{{c}}/exec", body, keep={"x": "Id"})
 
 
+def _mounted(version: str, kind: str, options: str) -> Request:
+    source = {"Source": "/etc"} if kind == "bind" else {}
+    return _create(
+        version,
+        {"HostConfig": {"NetworkMode": "none", "Mounts": [{"Type": kind, "Target": "/t", options: {}, **source}]}},
+    )
+
+
 CASES: Final[tuple[Case, ...]] = (
     *(
         case(f"create through {version}", _create(version, {"Healthcheck": _PROBE, "HostConfig": _HOST}), inspect())
@@ -50,6 +58,20 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     case("options of security through 1.24", get("/v1.24/info", at="SecurityOptions")),
     case("the driver through 1.24", get("/v1.24/info", at="ExecutionDriver")),
+    case("kernel memory through 1.41", get("/v1.41/info", at="KernelMemory")),
+    case("kernel memory of sockets", *(get(f"/v{version}/info", at="KernelMemoryTCP") for version in ("1.24", "1.45"))),
+    *(
+        case(f"{given} of a {kind} through 1.41", *(_mounted(version, kind, given) for version in ("1.41", "1.42")))
+        for kind, given in (
+            ("volume", "BindOptions"),
+            ("volume", "TmpfsOptions"),
+            ("bind", "VolumeOptions"),
+            ("bind", "TmpfsOptions"),
+            ("tmpfs", "BindOptions"),
+            ("tmpfs", "VolumeOptions"),
+            ("nope", "BindOptions"),
+        )
+    ),
     # fields of HostConfig beside those of Config
     case("too little memory beside", _create("1.45", {"Memory": 524_287})),
     case(

@@ -17,6 +17,13 @@ CASES: Final[tuple[Case, ...]] = (
         *(get(f"/{path}/") for path in ("containers/json", "images/json", "info", "events", "version")),
         events="none",
     ),
+    case(
+        "empty names",
+        *(delete(f"/{noun}/") for noun in ("volumes", "containers", "images", "plugins")),
+        get("/volumes/"),
+        Request("PUT", "/volumes/", {}),
+        *(get(f"/{noun}/") for noun in ("plugins", "swarm", "nodes", "exec", "images", "containers")),
+    ),
     case("slashes within", get("//info"), get("/v1.45//info"), get("/v1.45/./info"), get("/v1.45/x/../info")),
     case("versions", *(get(f"/v{version}/_ping", as_="none") for version in _VERSIONS), events="none"),
     case("unknown paths", get("/nothing"), get("/"), get("/v1.45"), get("/containers"), get("/images"), events="none"),

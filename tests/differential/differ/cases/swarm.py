@@ -6,10 +6,16 @@ from differ.steps import Case, case, delete, get, post
 
 _NOUNS: Final = ("nodes", "services", "tasks", "secrets", "configs")
 _WRITTEN: Final = ("services", "secrets", "configs")
+_JSON: Final = {"Content-Type": "application/json"}
 _UPDATED: Final = ("nodes", *_WRITTEN)
 
 CASES: Final[tuple[Case, ...]] = (
     case("the swarm", get("/swarm"), get("/swarm/unlockkey"), post("/swarm/unlock", {})),
+    case(
+        "init and join",
+        *(post(f"/swarm/{how}", body, headers=_JSON) for how in ("init", "join") for body in (b"{", b"{}")),
+        post("/swarm/init"),
+    ),
     case("leave", post("/swarm/leave"), post("/swarm/leave?force=1")),
     case("update", post("/swarm/update?version=1", {}), post("/swarm/update", {}), post("/swarm/update?version=x", {})),
     case("update with a wrong rotation", post("/swarm/update?version=1&rotateWorkerToken=x", {})),

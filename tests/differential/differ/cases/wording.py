@@ -30,6 +30,10 @@ CASES: Final[tuple[Case, ...]] = (
     case("a tag with a digest", post(f"/images/busybox/tag?repo=x@sha256:{'0' * 64}"), events="none"),
     case("a blank name", delete("/images/%20"), events="none"),
     case("save of nothing", get("/images/nope/get"), get("/images/get?names=nope"), get("/images/get?names=nope:1")),
+    case(
+        "an address that is none",
+        *(post("/auth", {"serveraddress": text}) for text in ("http://::nope", "a b", "%zz", "http://[::1", "[::1]x")),
+    ),
     case("a log driver that is not there", create(host={"LogConfig": {"Type": "nosuch"}})),
     case(
         "platforms",

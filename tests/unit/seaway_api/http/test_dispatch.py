@@ -189,8 +189,10 @@ async def test_info_says_at_once_that_the_bus_is_away(rig: Any, monkeypatch: pyt
 
 
 async def test_what_is_not_there_yet_is_named(rig: Any) -> None:
-    answer = await rig.call("POST", "/v1.45/swarm/init", b"")
+    answer = await rig.call("POST", "/v1.45/swarm/init", {"ListenAddr": "0.0.0.0:2377"})
     assert (answer.status, answer.json["message"]) == (501, "not supported by Seaway yet: swarm mode")
+    empty = await rig.call("POST", "/v1.45/swarm/join", b"")
+    assert (empty.status, empty.json["message"]) == (400, 'invalid ListenAddr "": invalid empty address')
 
 
 async def test_an_http_1_0_client_is_served(rig: Any) -> None:

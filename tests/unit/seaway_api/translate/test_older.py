@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from seaway_api.translate.older import console_size_since, create_since, info_since
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.go_json import read_body
 from seaway_docker.model_container import ContainerCreate, ExecStart
 
@@ -82,3 +83,33 @@ def test_options_of_security_had_no_fields_once() -> None:
 def test_fields_of_the_host_beside_those_of_the_container(body: dict[str, Any], given: dict[str, Any]) -> None:
     host = read({"Image": "busybox"} | body).host_config
     assert host.model_dump(exclude_defaults=True) == given
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        ({"Type": "volume", "BindOptions": {}}, 'for type "volume": field BindOptions must not be specified'),
+        ({"Type": "tmpfs", "BindOptions": {}}, 'for type "tmpfs": field BindOptions must not be specified'),
+        (
+            {"Type": "bind", "Source": "/s", "VolumeOptions": {}},
+            'for type "bind": field VolumeOptions must not be specified',
+        ),
+        ({"Type": "tmpfs", "VolumeOptions": {}}, ""),
+        ({"Type": "bind", "Source": "/s", "TmpfsOptions": {}}, ""),
+        ({"Type": "volume", "TmpfsOptions": {}}, ""),
+    ],
+)
+def test_options_for_another_type_of_mount_through_1_41(mount: dict[str, Any], words: str) -> None:
+    body = read_body(ContainerCreate, {"Image": "i", "HostConfig": {"Mounts": [{"Target": "/t", **mount}]}})
+    if words:
+        with pytest.raises(InvalidParameter, match=f"^invalid mount config {words}$"):
+            create_since((1, 41), body)
+        return
+    kept = (create_since((1, 41), body).host_config.mounts or [])[0]
+    assert (kept.bind_options, kept.volume_options, kept.tmpfs_options) == (None, None, None)
+
+
+def test_kernel_memory_is_told_through_1_41() -> None:
+    body = {"KernelMemory": True, "KernelMemoryTCP": True}
+    assert info_since((1, 41), body) == body
+    assert info_since((1, 42), body) == {"KernelMemoryTCP": True}
