@@ -93,10 +93,10 @@ def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
 
 
 def _blobs(listen: Listen, port: int) -> dict[str, Any]:
-    """Where the image service listens."""
+    """Where the image service listens, if not on loopback at any free port."""
     tls = listen.tls
-    certificate = {"http_cert": tls.cert, "http_key": tls.key} if listen.open else {}
-    return {"http": join_address(listen.host, port), **certificate}
+    address = {"http": join_address(listen.host, port)} if listen.open or port else {}
+    return address | ({"http_cert": tls.cert, "http_key": tls.key} if listen.open else {})
 
 
 def specs(options: SuiteOptions) -> Iterator[ServiceSpec]:

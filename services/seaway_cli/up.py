@@ -168,6 +168,7 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
             locks = tuple(stack.enter_context(take_or_wait(path, check_again)) for path in layout.locks)
             _check_endpoints(options.listens)
             _check_metrics_ports(options.metrics_port)
+            _check_registry_port(options.listen, options.registry_port)
             identity = (suite.identify(layout) or suite.new()).at(layout)
             identity = identity if options.nats else nats_server.with_port(identity, options.nats_port, options.listen)
             for marker in (layout.marker, layout.run_marker):
@@ -206,6 +207,19 @@ def _check_metrics_ports(base: int) -> None:
                 f"port {port} of 127.0.0.1, for the metrics of {service}, can't be had "
                 f"({os.strerror(error.errno or 0)}): give another first port by --metrics-port, or 0 for any free ones"
             ) from None
+
+
+def _check_registry_port(address: str, port: int) -> None:
+    """Raise CliError if the image service would find its port taken. 0 is any free one."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        if port:
+            socket.create_server((address, port), family=family).close()
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise CliError(
+            f"port {port} of {address}, for the registry, can't be had ({why}): give another --registry-port, or 0"
+        ) from None
 
 
 def _check_not_running(layout: Layout) -> None:

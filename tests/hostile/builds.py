@@ -65,7 +65,7 @@ _NOT_BUILT = (
     "ARG A=aaaaaaaa\n" + "ARG A=$A$A$A$A\n" * 40 + "FROM $A\n",
     "FROM " + "${A:-" * 100 + "x" + "}" * 100 + "\n",
     "FROM busybox\nRUN <<E\n" + "x\n" * 1000,
-    "FROM busybox\nRUN " + "<<A" * 3000 + "\n",
+    "FROM busybox\nRUN cat" + " <<A" * 3000 + "\n",
     "\0\0\0\0FROM busybox",
     "FROM bus\0ybox\n",
     "# escape=\\\\\nFROM x\n",

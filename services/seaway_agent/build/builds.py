@@ -16,7 +16,7 @@ from seaway_agent.archive.transfer import fail, produced_live, receive
 from seaway_agent.archive.walk import Write
 from seaway_agent.build import files, remote
 from seaway_agent.build.builder import Builder, BuildStopped
-from seaway_agent.build.cache import Cache
+from seaway_agent.build.cache import Cache, Gate
 from seaway_agent.build.step_rules import StepSetup
 from seaway_agent.build.store import BuildStore
 from seaway_agent.build.workspace import Workspace
@@ -120,7 +120,8 @@ class Builds:
         self._platform = platform
         self._tell = tell
         self.store = BuildStore(place.buildah, place.root, setup.self_copying)
-        self.cache = Cache(self.store, limits.cache_bytes, lambda: bool(self._running))
+        self._gate = Gate()
+        self.cache = Cache(self.store, limits.cache_bytes, self._gate)
         self._running: dict[str, _Build] = {}
         self._slots = asyncio.Semaphore(limits.at_once)
         self._threads = ThreadPoolExecutor(2 * limits.at_once, thread_name_prefix="build")
@@ -198,7 +199,7 @@ class Builds:
 
     async def _work(self, build: _Build, asked: StartBuild, stream: ByteStream, context: ByteStream | None) -> None:
         try:
-            async with self._slots, AsyncExitStack() as stack:
+            async with self._slots, self._gate.working(), AsyncExitStack() as stack:
                 self._tell(BUILD_START, build.id, {}, build.command)
                 workspace = Workspace(self._root / "w" / asked.id, self._root / "mounts")
                 stack.push_async_callback(run_to_end, lambda: self._clear(workspace))

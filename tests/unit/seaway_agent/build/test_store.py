@@ -1,11 +1,12 @@
 """The build cache: what is listed, what is removed, and in which order."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from seaway_agent.build.cache import Cache
+from seaway_agent.build.cache import Cache, Gate
 from seaway_agent.build.store import BuildStore, oldest, wanted
 from seaway_contracts.builds import CachedStep, PruneBuildCache
 
@@ -55,18 +56,39 @@ def test_a_store_that_is_not_there_or_torn_is_empty(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_removed_while_a_build_runs(store: BuildStore) -> None:
-    cache = Cache(store, 0, lambda: True)
-    assert (await cache.prune(PruneBuildCache())).ids == ()
+    gate = Gate()
+    cache = Cache(store, 0, gate)
+    async with gate.working():
+        assert (await cache.prune(PruneBuildCache())).ids == ()
+        await cache.settle()
     assert [step.id[0] for step in (await cache.list()).steps] == ["a", "b"]
 
 
 async def test_uses_are_kept(store: BuildStore) -> None:
-    cache = Cache(store, 1 << 30, lambda: False)
+    cache = Cache(store, 1 << 30, Gate())
     cache.note(["b" * 12])
     await cache.settle()
-    again = Cache(store, 1 << 30, lambda: False)
+    again = Cache(store, 1 << 30, Gate())
     again.load()
     assert [step.id[0] for step in (await again.list()).steps] == ["b", "a"]
     (store.root / "used.json").write_text("torn")
     again.load()
     assert [step.id[0] for step in (await again.list()).steps] == ["a", "b"]
+
+
+async def test_a_build_waits_while_the_store_is_cleaned() -> None:
+    gate, order = Gate(), []
+
+    async def build() -> None:
+        async with gate.working():
+            order.append("built")
+
+    async with gate.alone() as alone:
+        waiting = asyncio.ensure_future(build())
+        await asyncio.sleep(0)
+        assert alone
+        order.append("cleaned")
+    await waiting
+    assert order == ["cleaned", "built"]
+    async with gate.working(), gate.alone() as alone:
+        assert not alone
