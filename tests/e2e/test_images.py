@@ -242,10 +242,12 @@ def test_container_sees_whiteouts_and_config(cli: DockerCli) -> None:
 
 
 def test_api_list_has_what_clients_read(api: Api) -> None:
-    (row,) = api.get(f"/images/json?{filters(reference='dressed:1')}")
+    (row,) = api.get(f"/v1.45/images/json?{filters(reference='dressed:1')}")
     assert row["RepoTags"] == ["dressed:1"] and row["Labels"]["maker"] == "rig"
     assert row["Id"].startswith("sha256:") and row["Size"] > 1_000_000 and row["Created"] == 1714979289
     assert row["Containers"] == -1 and row["SharedSize"] == -1
+    (row,) = api.get(f"/v1.51/images/json?{filters(reference='dressed:1')}")
+    assert row["Containers"] == 0
 
 
 def test_docker_py_images(py: docker.DockerClient, repository: str) -> None:
