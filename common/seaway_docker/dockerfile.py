@@ -135,20 +135,21 @@ def split(line: str) -> tuple[str, tuple[str, ...], str]:
     """The instruction's word in lower case, its flags, and what follows them."""
     word, *others = _BLANKS.split(line.strip(), maxsplit=1)
     rest = others[0].strip() if others else ""
-    flags: list[str] = []
-    while rest.startswith("--"):
-        flag, rest = first_word(rest)
+    flags, at = [], 0
+    while rest.startswith("--", at):
+        flag, at = _word_at(rest, at)
         flags.append(flag)
         if flag == "--":
             break
-    return word.lower(), tuple(flags), rest
+    return word.lower(), tuple(flags), rest[at:]
 
 
-def first_word(text: str) -> tuple[str, str]:
-    """The first word without its quotes, and the rest."""
+def _word_at(text: str, at: int) -> tuple[str, int]:
+    """The word that begins there, without its quotes, and where the next one begins."""
     quote = ""
     found: list[str] = []
-    for at, letter in enumerate(text):
+    while at < len(text):
+        letter = text[at]
         if letter == quote:
             quote = ""
         elif quote:
@@ -156,10 +157,13 @@ def first_word(text: str) -> tuple[str, str]:
         elif letter in "'\"":
             quote = letter
         elif letter.isspace():
-            return "".join(found), text[at:].strip()
+            break
         else:
             found.append(letter)
-    return "".join(found), ""
+        at += 1
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return "".join(found), at
 
 
 def raw_words(text: str) -> Iterator[str]:

@@ -4,7 +4,8 @@ What the builder must not be let do is refused here, before it runs; its own pol
 """
 
 import re
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,8 @@ from seaway_docker.references import parse_reference
 
 MOST_STAGES: Final = 500
 MOST_BASES: Final = 500
+MOST_VALUES: Final = 16 << 20
+"""Characters in all values of a Dockerfile's arguments together."""
 SCRATCH: Final = "scratch"
 PREDEFINED: Final = frozenset(
     name
@@ -46,7 +49,7 @@ class Step:
 class _Stage:
     name: str
     base: str
-    variables: dict[str, str]
+    variables: MutableMapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class _Reading:
         self._taken: set[str] = set()
         self._platform = platform.get("TARGETPLATFORM", "")
         self._rewritten: list[tuple[int, int, str]] = []
+        self._left = MOST_VALUES
 
     def read(self, found: list[Instruction], target: str) -> Outline:
         for one in found:
@@ -174,7 +178,7 @@ class _Reading:
         base = expand(words[0], self._global)
         self._rewritten.append((one.line, one.end, " ".join(("FROM", base, *words[1:]))))
         stage, known = len(self._stages), self._stage_of(base)
-        self._stages.append(_Stage(name, base, dict(self._global)))
+        self._stages.append(_Stage(name, base, ChainMap({}, self._global)))
         if not base:
             raise _StepRefused(f"base name ({words[0][:60]}) should not be blank")
         if any(letter.isspace() for letter in base):
@@ -198,7 +202,14 @@ class _Reading:
             if given is not None:
                 scope[name] = given
             elif sign:
-                scope[name] = expand(default, scope)
+                scope[name] = self._counted(expand(default, scope))
+
+    def _counted(self, value: str) -> str:
+        """An argument's default. Each may repeat a long one before it, so all of them are bounded."""
+        self._left -= len(value)
+        if self._left < 0:
+            raise InvalidParameter(f"the Dockerfile's arguments come to more than {MOST_VALUES} characters")
+        return value
 
     def _look_at(self, one: Instruction) -> None:
         if one.word == "run":

@@ -148,14 +148,26 @@ class _Git:
         try:
             resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (self._most, self._most))
             await asyncio.to_thread(self._join, child.pid)
-            said, _ = await child.communicate(b"\n")
+            assert child.stdin is not None and child.stdout is not None  # pipes, both
+            child.stdin.write(b"\n")
+            child.stdin.close()
+            said = await _end_of(child.stdout)
+            await child.wait()
         except BaseException:
             _kill(child.pid)
             await child.wait()
             raise
         if child.returncode:
-            text = said[-_MOST_NOTES:].decode(errors="replace").replace(str(self._place), "").strip()
+            text = said.decode(errors="replace").replace(str(self._place), "").strip()
             raise bad_request(f"unable to prepare context: error fetching: {text}: exit status {child.returncode}")
+
+
+async def _end_of(output: asyncio.StreamReader) -> bytes:
+    """The last of what comes: a server may have git say as much as it likes."""
+    said = b""
+    while data := await output.read(_PIECE):
+        said = (said + data)[-_MOST_NOTES:]
+    return said
 
 
 def _kill(session: int) -> None:

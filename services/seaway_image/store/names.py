@@ -175,20 +175,28 @@ class NameTable(BaseModel):
 
     def without_pushes_of(self, images: Collection[Digest]) -> "NameTable":
         """Without what was pushed of images that are gone, unless another name leads there."""
-        registry = self.registry
         gone = frozenset(images)
+        if not gone or not self.registry.repositories:
+            return self
+        registry, roots = self.registry, self.roots()
         for repository, there in self.registry.repositories.items():
             own = [digest for digest in there if not gone.isdisjoint(registry.manifests[digest].blobs)]
             if own:
-                kept = registry.reachable(repository, self.roots_in(repository))
+                kept = registry.reachable(repository, roots.get(repository, ()))
                 registry = registry.without_manifests(repository, registry.related(repository, own) - kept)
         return self.with_registry(registry)
 
-    def roots_in(self, repository: str) -> frozenset[Digest]:
-        """The manifests of a repository that images are known by, apart from its registry's tags."""
-        tags = {image for name, image in self.tags.items() if repository_of(name) == repository}
-        digests = {Digest(name.rpartition("@")[2]) for name in self.digests if repository_of(name) == repository}
-        return frozenset(digests.union(self.images[image].manifest for image in tags))
+    def roots(self) -> dict[str, set[Digest]]:
+        """The manifests that have a name, in the registry or as an image here, by repository."""
+        found: dict[str, set[Digest]] = {}
+        named = [
+            *self.registry.tags.items(),
+            *((name, self.images[image].manifest) for name, image in self.tags.items()),
+            *((name, Digest(name.rpartition("@")[2])) for name in self.digests),
+        ]
+        for name, manifest in named:
+            found.setdefault(repository_of(name), set()).add(manifest)
+        return found
 
 
 _GROUPED: Final[deque[tuple[dict[str, Digest], dict[Digest, tuple[Reference, ...]]]]] = deque(maxlen=8)
