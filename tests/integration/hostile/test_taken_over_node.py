@@ -144,7 +144,7 @@ async def test_it_reaches_nobody_but_by_its_own_words(suite: Suite, victim: str,
         heard = await hearing(reader, catalogue.ALL_EVENTS)
         assert await refusals(suite, "agent.n2", publish=wrong) == wrong
         await settled(reader)
-        assert heard == []
+        assert not any(message.data == b"{}" for message in heard), "others tell of the victim's start meanwhile"
     assert suite.docker("exec", victim, "echo", "well") == "well"
 
 
