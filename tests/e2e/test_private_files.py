@@ -16,6 +16,7 @@ _FOR_CONTAINERS = re.compile(
     r"/layers/[^/]+/(diff|init)$"  # an image's files, with the image's modes
     r"|/containers/[^/]+/upper$"  # a container's own files
     r"|/volumes/[^/]+/_data$"
+    r"|/builds/(store|mounts)/[^/]+$"  # the builder's
     r"|/c/[^/]+/(hosts|hostname|resolv\.conf)$"  # bound over /etc in the container
 )
 """What stands here is for users in containers; on the host its parent directory is closed to all but root."""
@@ -46,11 +47,12 @@ def test_others_can_read_nothing(engine: Seaway, cli: DockerCli, name: str) -> N
     cli("exec", "-d", name, "sleep", "100")
     cli("exec", name, "touch", "/v/file")
     cli("commit", name, f"{name}:1")
+    cli("build", "--tag", f"{name}:2", "-", input="FROM busybox\nRUN touch /x\n", DOCKER_BUILDKIT="0")
     try:
         assert list(open_to_others(engine.root)) == []
         assert list(open_to_others(engine.run)) == []
     finally:
-        cli("rmi", f"{name}:1")
+        cli("rmi", f"{name}:1", f"{name}:2")
         cli("rm", "-f", "-v", name, f"{name}-tty")
 
 

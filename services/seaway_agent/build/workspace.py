@@ -40,12 +40,12 @@ class Workspace:
 
     def make(self) -> None:
         """Make it, empty. Raises OSError."""
+        make_private_directory(self.mounts)
         make_private_directory(self.directory)
         for name in _DIRECTORIES:
             (self.directory / name).mkdir(mode=0o700)
         for name in PIPES:
             os.mkfifo(self.directory / name, 0o600)
-        self.mounts.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Where the builder looks for it (buildah 1.39, internal/volumes).
         (self.directory / "tmp" / "buildah-cache-0").symlink_to(self.mounts)
 
