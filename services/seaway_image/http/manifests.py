@@ -15,7 +15,8 @@ from seaway_image.http.spec_errors import SpecError
 from seaway_image.oci.digests import Digest
 from seaway_image.oci.documents import MAX_MANIFEST
 from seaway_image.oci.manifests import MAX_ENTRIES
-from seaway_image.store.received import Push, Received, RegistryStore, UnknownContent
+from seaway_image.store.pushed_records import UnknownContent
+from seaway_image.store.received import Push, Received, RegistryStore
 
 
 class ManifestRoutes:
