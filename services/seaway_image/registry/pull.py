@@ -30,6 +30,7 @@ from seaway_kit.tasks import Tasks
 
 PARALLEL: Final = 3
 _TICK_S: Final = 0.1
+_Key = tuple[str, Platform | None, str, bool]
 _RESUMABLE: Final = frozenset({Code.UNAVAILABLE, Code.TIMEOUT, Code.INTERNAL})
 
 
@@ -38,7 +39,7 @@ class PullOrder:
     """What to pull; a reference without tag and digest means all tags.
 
     `platform` None: the default one, and no complaint if a single manifest is for another.
-    `cause` and `actor`: by which command, and who asked.
+    `cause` and `actor`: by which command, and who asked. `outside`: not from this machine's own registries.
     """
 
     reference: Reference
@@ -46,6 +47,7 @@ class PullOrder:
     credentials: Credentials = Credentials()  # noqa: RUF009 — frozen, so one for all is right
     cause: str = ""
     actor: str = ""
+    outside: bool = False
 
     @property
     def every_tag(self) -> bool:
@@ -77,12 +79,12 @@ class Pulls:
         self._settings = settings
         self._tasks = tasks
         self._default = default_platform or Platform()
-        self._running: dict[tuple[str, Platform | None, str], SharedWork] = {}
+        self._running: dict[_Key, SharedWork] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
 
     async def pull(self, order: PullOrder) -> AsyncGenerator[Progress, None]:
         """Pull, and say how it goes; raises SeawayError (before the first line if the image can't be had at all)."""
-        key = (order.reference.canonical, order.platform, order.credentials.fingerprint)
+        key = (order.reference.canonical, order.platform, order.credentials.fingerprint, order.outside)
         shared = self._running.get(key)
         if shared is None:
             shared = self._running[key] = self._start(key, order)
@@ -90,7 +92,7 @@ class Pulls:
             async for progress in lines:
                 yield progress
 
-    def _start(self, key: tuple[str, Platform | None, str], order: PullOrder) -> SharedWork:
+    def _start(self, key: _Key, order: PullOrder) -> SharedWork:
         async def work(emit: Emit) -> None:
             try:
                 await self._pull(order, emit)
@@ -116,7 +118,9 @@ class Pulls:
         emit(Progress(status_text(order.reference, newer=newer)))
 
     def _session(self, order: PullOrder) -> RegistrySession:
-        return RegistrySession(self._transport, order.reference, self._settings, order.credentials)
+        return RegistrySession(
+            self._transport, order.reference, self._settings, order.credentials, outside=order.outside
+        )
 
 
 class _Pull:

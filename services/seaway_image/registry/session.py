@@ -83,10 +83,11 @@ class RegistrySession:
         scope: str = "",
         sleep: Sleep = asyncio.sleep,
         offline: bool = False,
+        outside: bool = False,
     ) -> None:
         """`scope`: what to ask tokens for, where that is more than the registry's challenge names.
 
-        `offline`: ask the token server for an identity token.
+        `offline`: ask the token server for an identity token. `outside`: as `endpoints_for` has it.
         """
         self.repository = repository
         self.scope = scope
@@ -94,7 +95,7 @@ class RegistrySession:
         self._credentials = credentials or Credentials()
         self._sleep = sleep
         self._offline = offline
-        self._endpoints = list(endpoints_for(repository.domain, settings))
+        self._endpoints = list(endpoints_for(repository.domain, settings, outside=outside))
         self._tokens: dict[str, _Cached] = {}
         self.identity_token = self._credentials.identity_token
         """What a token server has given to be used from now on in place of a password."""
