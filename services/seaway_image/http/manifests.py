@@ -17,14 +17,16 @@ from seaway_image.oci.documents import MAX_MANIFEST
 from seaway_image.oci.manifests import MAX_ENTRIES
 from seaway_image.store.pushed_records import UnknownContent
 from seaway_image.store.received import Push, Received, RegistryStore
+from seaway_image.store.registry_sweep import RegistrySweep
 
 
 class ManifestRoutes:
     """The handlers."""
 
-    def __init__(self, registry: RegistryStore, beyond: PullThrough) -> None:
+    def __init__(self, registry: RegistryStore, beyond: PullThrough, sweep: RegistrySweep) -> None:
         self._registry = registry
         self._beyond = beyond
+        self._sweep = sweep
 
     def routes(self) -> list[web.RouteDef]:
         """Their routes."""
@@ -42,6 +44,8 @@ class ManifestRoutes:
         digest = self._registry.find(reference)
         if digest is None:
             digest = await self._from_beyond(request, reference)
+        if rights_of(request).may_write(reference.name):
+            self._sweep.renew(reference.name, digest)
         data, media_type = await self._registry.manifest(digest)
         headers = {"Docker-Content-Digest": digest, "Content-Type": media_type, "ETag": f'"{digest}"'}
         return web.Response(body=data, headers=headers)
@@ -62,6 +66,7 @@ class ManifestRoutes:
         data = await whole_body(request, MAX_MANIFEST, "manifest")
         push = Push(reference, data, request.headers.get("Content-Type", ""), rights.by, built=rights.build)
         done = await self._receive(push, repository, rights)
+        self._sweep.renew(repository.name, done.digest)
         name = request.match_info["name"]
         headers = {"Location": f"/v2/{name}/manifests/{done.digest}", "Docker-Content-Digest": done.digest}
         if done.subject:
