@@ -132,10 +132,11 @@ class RegistrySession:
         last = ""
         while True:
             page, after = await self._tag_page(last)
+            before = len(found)
             found |= dict.fromkeys(page)
             if len(found) > MAX_TAGS:
                 raise SeawayError(Code.TOO_LARGE, f"{self.repository.familiar_name} has more than {MAX_TAGS} tags")
-            if not after or after == last or not page:
+            if not after or len(found) == before:  # a registry may go round in circles
                 return list(found)
             last = after
 
