@@ -29,8 +29,11 @@ class PullThrough:
         self._now = now
         self._failed: OrderedDict[tuple[str, bool], tuple[float, str]] = OrderedDict()
 
-    async def pull(self, reference: Reference, rights: Rights) -> str:
-        """Try to have it here; says why it isn't, empty if it is. A failure is remembered for a moment."""
+    async def pull(self, reference: Reference, rights: Rights, gone: Callable[[], bool]) -> str:
+        """Try to have it here; says why it isn't, empty if it is. A failure is remembered for a moment.
+
+        `gone`: whether who asked has gone; then the pull ends, unless others want it too.
+        """
         if not rights.fetch:
             return "it is not pulled for you"
         host = urlsplit(f"//{reference.domain}").hostname or ""
@@ -45,7 +48,8 @@ class PullThrough:
         try:
             async with aclosing(self._pulls.pull(order)) as lines:
                 async for _ in lines:
-                    pass
+                    if gone():
+                        return "nobody waits for it any longer"
         except SeawayError as error:
             log.info("%s was asked for at /v2/ and can't be pulled: %s", reference.familiar, error)
             self._failed[key] = (self._now() + _REMEMBER_S, error.message)

@@ -81,6 +81,8 @@ class Pulls:
         self._default = default_platform or Platform()
         self._running: dict[_Key, SharedWork] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
+        self._slots_outside = asyncio.Semaphore(PARALLEL)
+        """For pulls on behalf of strangers, who may name a registry that never ends."""
 
     async def pull(self, order: PullOrder) -> AsyncGenerator[Progress, None]:
         """Pull, and say how it goes; raises SeawayError (before the first line if the image can't be had at all)."""
@@ -111,9 +113,10 @@ class Pulls:
     async def _pull(self, order: PullOrder, emit: Emit) -> None:
         session = self._session(order)
         references = await session.tags() if order.every_tag else [order.reference]
+        slots = self._slots_outside if order.outside else self._slots
         newer = False
         for reference in references:
-            one = _Pull(self._store, session, order, reference, self._default, self._slots, emit)
+            one = _Pull(self._store, session, order, reference, self._default, slots, emit)
             newer |= await one.run(is_last=reference is references[-1])
         emit(Progress(status_text(order.reference, newer=newer)))
 

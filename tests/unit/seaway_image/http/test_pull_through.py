@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 import uvloop
+from aiohttp import web
 
+from seaway_docker.references import parse_reference
 from seaway_image.http.access import Access, Rights, may_pull
+from seaway_image.http.pull_through import PullThrough
+from seaway_image.oci.digests import digest_of
+from seaway_image.registry.pull import PARALLEL, PullOrder, Pulls
 from seaway_image.store.image_changes import Cause, ImageChange
+from seaway_image.store.image_store import ImageStore
+from seaway_testing.waiting import until
 
 SERVICES = {"Authorization": "Bearer t0k"}
 
@@ -82,3 +89,47 @@ async def test_a_pull_is_told_in_the_name_of_who_asked(
     got = await client.get(f"/v2/{registry.host}/base/manifests/1", headers={"Authorization": f"Bearer {token}"})
     assert got.status == 200
     assert [(one.action, one.cause, one.actor) for one in heard] == [("pull", "c1", "uid:7")]
+
+
+async def test_a_registry_without_an_end_takes_no_place_of_other_pulls(
+    registry: Any, pulls: Pulls, make_image: Any
+) -> None:
+    slow, image = make_image(*(bytes([n]) for n in range(6))), make_image(b"x")
+    registry.add(slow, "slow")
+    registry.add(image, "1")
+    never, begun = asyncio.Event(), 0
+
+    async def stall(request: web.Request) -> web.Response | None:
+        nonlocal begun
+        if request.path.rpartition("/")[2] in {digest_of(blob) for blob in slow.blobs}:
+            begun += 1
+            await never.wait()
+        return None
+
+    registry.before.append(stall)
+
+    async def pull(tag: str, *, outside: bool) -> None:
+        order = PullOrder(parse_reference(f"{registry.host}/base:{tag}"), outside=outside)
+        async for _ in pulls.pull(order):
+            pass
+
+    stalled = asyncio.create_task(pull("slow", outside=True))
+    try:
+        await until(lambda: begun == PARALLEL, what="as many downloads as are allowed")
+        async with asyncio.timeout(20):
+            await pull("1", outside=False)
+    finally:
+        never.set()
+        await stalled
+
+
+async def test_a_pull_ends_with_who_asked_for_it(
+    registry: Any, pulls: Pulls, make_image: Any, store: ImageStore
+) -> None:
+    registry.add(make_image(), "1")
+    wanted = parse_reference(f"{registry.host}/base:1")
+    rights = Rights("x", fetch=True, local=True)
+    assert "nobody waits" in await PullThrough(pulls).pull(wanted, rights, lambda: True)
+    await until(lambda: not pulls._running, what="no pull")
+    assert store.table.tags == {}
+    assert await PullThrough(pulls).pull(wanted, rights, lambda: False) == ""
