@@ -18,6 +18,8 @@ from e2e_rig.registry_login import RegistryLogin
 from e2e_rig.seaway import seaway
 from e2e_rig.waits import eventually
 
+from seaway_testing.ports import free_port
+
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines, pytest.mark.timeout(300)]
 ARTIFACT = "application/vnd.example.report"
 EMPTY = b"{}"
@@ -27,9 +29,11 @@ MEMORY = 150 << 20
 
 @pytest.fixture(scope="module")
 def suite(e2e_directory: Path) -> Iterator[Suite]:
-    made = Suite(e2e_directory / "own-registry")
+    port = free_port()
+    made = Suite(e2e_directory / "own-registry", port)
     made.start()
     try:
+        assert made.registry == f"127.0.0.1:{port}"
         yield made
     finally:
         made.purge()

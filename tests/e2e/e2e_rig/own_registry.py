@@ -4,16 +4,18 @@ from pathlib import Path
 
 from e2e_rig.registry_login import RegistryLogin
 from e2e_rig.seaway import Finished, Seaway, seaway
-from seaway_testing.ports import free_port
 
 
 class Suite(Seaway):
-    """One whose registry is at a port that is known."""
+    """Its registry is at `port`, or, for 0, at any free one."""
 
-    def __init__(self, directory: Path) -> None:
-        port = free_port()
+    def __init__(self, directory: Path, port: int = 0) -> None:
         super().__init__(directory, up=("--registry-port", str(port)))
-        self.registry = f"127.0.0.1:{port}"
+
+    @property
+    def registry(self) -> str:
+        """HOST:PORT of the registry, as `seaway status` shows it."""
+        return str(self.row("image")["registry"]).removeprefix("http://")
 
     def user(self, verb: str, name: str, *words: str) -> Finished:
         return seaway("user", verb, name, *words, "--run", str(self.run))
