@@ -172,7 +172,7 @@ class _Shell:
         if (interval := self._systemd.ping_interval_s) is not None:
             context.tasks.eternal("watchdog", self._ping_watchdog(interval))
         self._systemd.send("READY=1")
-        tell_supervisor(self._name, metrics_url, **context.addresses)
+        tell_supervisor(self._name, metrics_url, addresses=context.addresses)
         log.info("%s is ready; metrics at %s", self._name, metrics_url)
 
     async def _ping_watchdog(self, interval_s: float) -> None:

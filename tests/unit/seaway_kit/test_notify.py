@@ -9,7 +9,7 @@ from seaway_kit.notify import READY_FD, Systemd, tell_supervisor
 def test_supervisor_gets_one_line_and_the_end() -> None:
     ours, theirs = os.pipe()
     env = {READY_FD: str(theirs)}
-    tell_supervisor("agent", "http://127.0.0.1:1/metrics", env, registry="http://127.0.0.1:2")
+    tell_supervisor("agent", "http://127.0.0.1:1/metrics", env, addresses={"registry": "http://127.0.0.1:2"})
     with os.fdopen(ours) as pipe:
         line = pipe.read()
     told = {"metrics": "http://127.0.0.1:1/metrics", "registry": "http://127.0.0.1:2"}
