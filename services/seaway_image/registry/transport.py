@@ -220,9 +220,12 @@ class HttpTransport:
             return False
         if self._certificates is None or parts.scheme != "https":
             return True
-        client = origin(url) == origin(endpoint.url)
-        directory = self._certificates / parts.netloc.rpartition("@")[2]
-        return await asyncio.to_thread(host_context, directory, client=client) or True
+        if origin(url) == origin(endpoint.url):
+            places, client = [parts.netloc], True
+        else:  # the registry's CAs vouch for the hosts that it names, as with Docker; they see no client certificate
+            places, client = [parts.netloc, urlsplit(endpoint.url).netloc], False
+        directories = [self._certificates / place.rpartition("@")[2] for place in places]
+        return await asyncio.to_thread(host_context, *directories, client=client) or True
 
     def _proxy(self, url: str) -> dict[str, Any]:
         """How to send a request by its proxy. A tunnel's head tells who asks, not the request that goes through it."""
