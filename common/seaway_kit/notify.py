@@ -4,18 +4,28 @@ import json
 import logging
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from types import MappingProxyType
 
 READY_FD = "SEAWAY_READY_FD"
 log = logging.getLogger(__name__)
 
 
-def tell_supervisor(service: str, metrics_url: str, env: MutableMapping[str, str] = os.environ) -> None:
-    """Write one JSON line to the descriptor that SEAWAY_READY_FD names, close it, and drop the variable."""
+def tell_supervisor(
+    service: str,
+    metrics_url: str,
+    env: MutableMapping[str, str] = os.environ,
+    *,
+    addresses: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write one JSON line to the descriptor that SEAWAY_READY_FD names, close it, and drop the variable.
+
+    `addresses`: what else the service has for users, and where.
+    """
     number = env.pop(READY_FD, "")
     if not number.isdigit():
         return
-    line = json.dumps({"service": service, "pid": os.getpid(), "metrics": metrics_url}) + "\n"
+    line = json.dumps({"service": service, "pid": os.getpid(), "metrics": metrics_url} | dict(addresses)) + "\n"
     try:
         os.write(int(number), line.encode())
         os.close(int(number))

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import uvloop
@@ -55,6 +55,8 @@ class ServiceContext:
     health: Health
     joined: asyncio.Task[None]
     """Done when the bus is connected for the first time."""
+    addresses: dict[str, str] = field(default_factory=dict)
+    """What the service has for users, and where; it enters that while it starts."""
 
 
 Build = Callable[[ServiceContext], AbstractAsyncContextManager[None]]
@@ -170,7 +172,7 @@ class _Shell:
         if (interval := self._systemd.ping_interval_s) is not None:
             context.tasks.eternal("watchdog", self._ping_watchdog(interval))
         self._systemd.send("READY=1")
-        tell_supervisor(self._name, metrics_url)
+        tell_supervisor(self._name, metrics_url, addresses=context.addresses)
         log.info("%s is ready; metrics at %s", self._name, metrics_url)
 
     async def _ping_watchdog(self, interval_s: float) -> None:

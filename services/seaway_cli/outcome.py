@@ -8,7 +8,7 @@ from seaway_cli.layout import RUN, Layout
 from seaway_kit.logs import as_text
 
 
-def summary(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = "") -> str:
+def summary(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = "", registry: str = "") -> str:
     """What a user wants to know when the suite has come up. `metrics`: where the API's are."""
     ask = "seaway status" if layout.run == RUN else f"seaway status --run {layout.run}"
     targets = f"{metrics.removesuffix('/metrics')}/sd (Prometheus' http_sd), " if metrics else ""
@@ -16,16 +16,18 @@ def summary(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = 
         (
             f"Seaway is ready ({took_s:.1f} s).",
             f"  endpoint  {' '.join(hosts)}",
+            *([f"  registry  {registry}"] if registry else []),
             f"  logs      {layout.logs}/",
             f"  metrics   {targets}one address per service: {ask}",
         )
     )
 
 
-def ready_document(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = "") -> str:
+def ready_document(layout: Layout, hosts: Iterable[str], took_s: float, metrics: str = "", registry: str = "") -> str:
     """The same as JSON."""
     places = {"root": str(layout.root), "run": str(layout.run), "logs": str(layout.logs)}
-    return json.dumps({"endpoints": list(hosts), **places, "metrics": metrics, "seconds": round(took_s, 3)})
+    found = {"endpoints": list(hosts), **places, "metrics": metrics, "registry": registry}
+    return json.dumps(found | {"seconds": round(took_s, 3)})
 
 
 def failure(layout: Layout, services: Iterable[str], reason: str, lines: int = 15) -> str:

@@ -71,7 +71,7 @@ def is_login(cluster: Cluster, name: str) -> bool:
 def _how(name: str, password: str) -> str:
     return (
         f"Its password, which is not shown again:\n\n{password}\n\n"
-        f"Log in with it at the address of the image service (docs/images.md):\n\n"
+        f"Log in with it at the registry's address, which `seaway status` shows:\n\n"
         f"docker login --username {name} --password-stdin HOST:PORT"
     )
 

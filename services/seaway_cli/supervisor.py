@@ -46,6 +46,7 @@ class _Service:
     child: process.Child | None = None
     restarts: int = 0
     metrics: str = ""
+    registry: str = ""
     started: float = 0.0
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -57,7 +58,7 @@ class _Service:
             "state": self.state,
             "restarts": self.restarts,
             "metrics": self.metrics,
-        }
+        } | ({"registry": self.registry} if self.registry else {})
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Supervisor:
     def _start(self, service: _Service) -> None:
         spec = service.spec
         service.child = process.spawn(spec.run, self._logs / f"{spec.name}.log", (*self._share, *spec.share))
-        service.state, service.metrics, service.started = "starting", "", time.monotonic()
+        service.state, service.metrics, service.registry, service.started = "starting", "", "", time.monotonic()
         self.reactor.on_readable(service.child.pidfd, lambda: self._ended(service))
         if spec.probe is None:
             self.reactor.on_readable(service.child.ready, lambda: self._spoke(service))
@@ -165,7 +166,7 @@ class Supervisor:
         text = os.read(service.child.ready, 4096)
         self.reactor.forget(service.child.ready)
         if text:
-            service.metrics = _metrics_of(text)
+            service.metrics, service.registry = _told(text, "metrics"), _told(text, "registry")
             self._ready(service)
 
     def _probe(self, service: _Service, child: process.Child, holds: Callable[[], bool]) -> None:
@@ -277,9 +278,9 @@ class Supervisor:
                 process.kill(service.child, signal.SIGKILL)
 
 
-def _metrics_of(line: bytes) -> str:
-    """The address of its metrics that a service has told."""
+def _told(line: bytes, what: str) -> str:
+    """The address that a service has told of something; empty where it hasn't."""
     try:
-        return str(json.loads(line)["metrics"])
+        return str(json.loads(line)[what])
     except (ValueError, KeyError, TypeError):
         return ""

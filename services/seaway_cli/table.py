@@ -18,4 +18,5 @@ def print_status(found: dict[str, Any], console: Console | None = None) -> None:
         state = f"[{_COLOUR.get(row['state'], 'white')}]{row['state']}[/]"
         table.add_row(row["service"], str(row["pid"] or "-"), state, str(row["restarts"]), row["metrics"] or "-")
     console.print(table)
-    console.print(f"endpoint {' '.join(found['hosts'])}   nats {found['nats']}   supervisor {found['pid']}")
+    registry = next((f"   registry {row['registry']}" for row in found["services"] if row.get("registry")), "")
+    console.print(f"endpoint {' '.join(found['hosts'])}{registry}   nats {found['nats']}   supervisor {found['pid']}")

@@ -312,9 +312,10 @@ def supervise(ready: Prepared, load: Load, report: Report, started: float) -> in
 
     def all_ready() -> None:
         systemd.send("READY=1")
-        metrics = {row["service"]: row["metrics"] for row in supervisor.rows()}
+        rows = {row["service"]: row for row in supervisor.rows()}
+        metrics, registry = rows.get("api", {}).get("metrics", ""), rows.get("image", {}).get("registry", "")
         say = ready_document if ready.options.as_json else summary
-        report(say(layout, hosts, time.monotonic() - started, metrics.get("api", "")), True)
+        report(say(layout, hosts, time.monotonic() - started, metrics, registry), True)
 
     with contextlib.ExitStack() as stack:
         endpoints = stack.enter_context(contextlib.ExitStack())

@@ -224,6 +224,7 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         stack.enter_context(registry.open())
         routes = [*registry.routes(), *ArchiveRoutes(store, access).routes()]
         url = await stack.enter_async_context(_http(settings, ImageHttp(access, routes)))
+        context.addresses["registry"] = url
         pushes = Pushes(store, transport, settings.registries, context.tasks, parallel=settings.max_concurrent_uploads)
         service = ImageService(store, pulls, context.bus, context.tasks, url, access, registry)
         await service.serve()

@@ -13,8 +13,9 @@ from e2e_rig import images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.dockerd import Dockerd
 from e2e_rig.layouts import Layout
+from e2e_rig.own_registry import Suite
 from e2e_rig.registry_login import RegistryLogin
-from e2e_rig.seaway import Finished, Seaway, seaway
+from e2e_rig.seaway import seaway
 from e2e_rig.waits import eventually
 
 from seaway_testing.ports import free_port
@@ -26,28 +27,13 @@ PIECE, PIECES = 64 << 20, int(os.environ.get("SEAWAY_E2E_LAYERS", "4"))
 MEMORY = 150 << 20
 
 
-class Suite(Seaway):
-    """One whose registry is at a port that is known."""
-
-    def __init__(self, directory: Path) -> None:
-        port = free_port()
-        super().__init__(directory, up=("--registry-port", str(port)))
-        self.registry = f"127.0.0.1:{port}"
-
-    def user(self, verb: str, name: str, *words: str) -> Finished:
-        return seaway("user", verb, name, *words, "--run", str(self.run))
-
-    def login(self, name: str, rights: str) -> RegistryLogin:
-        done = self.user("add", name, "--registry", rights, "--json")
-        assert (done.returncode, done.stderr) == (0, "")
-        return RegistryLogin.of(self.registry, done.stdout)
-
-
 @pytest.fixture(scope="module")
 def suite(e2e_directory: Path) -> Iterator[Suite]:
-    made = Suite(e2e_directory / "own-registry")
+    port = free_port()
+    made = Suite(e2e_directory / "own-registry", port)
     made.start()
     try:
+        assert made.registry == f"127.0.0.1:{port}"
         yield made
     finally:
         made.purge()

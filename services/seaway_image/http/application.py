@@ -34,12 +34,13 @@ class ImageHttp:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        registry = request.path == _V2 or request.path.startswith(f"{_V2}/")
         try:
-            if not await (self._may_enter(request) if registry else self._may(request)):
-                scheme = "Basic" if registry else "Bearer"
-                headers = {"WWW-Authenticate": f'{scheme} realm="seaway"'}
-                raise SpecError(401, "UNAUTHORIZED", "authentication required", headers)
+            await self._admit(request)
+        except SeawayError as error:
+            return _send_away(spec_error(error, request.path))
+        except SpecError as error:
+            return _send_away(error)
+        try:
             return await handler(request)
         except SpecError as error:
             return _refuse(error)
@@ -52,6 +53,14 @@ class ImageHttp:
                 SpecError(error.status, _PLAIN[error.status], f"{request.method} {request.path[:200]}: {error.reason}")
             )
 
+    async def _admit(self, request: web.Request) -> None:
+        """Raise SpecError for a stranger; SeawayError where it can't be found out just now."""
+        registry = request.path == _V2 or request.path.startswith(f"{_V2}/")
+        if not await (self._may_enter(request) if registry else self._may(request)):
+            scheme = "Basic" if registry else "Bearer"
+            headers = {"WWW-Authenticate": f'{scheme} realm="seaway"'}
+            raise SpecError(401, "UNAUTHORIZED", "authentication required", headers)
+
     async def _may_enter(self, request: web.Request) -> bool:
         rights = await self._access.rights(request.headers.get("Authorization", ""))
         if rights is not None:
@@ -63,6 +72,13 @@ class ImageHttp:
         return (
             self._access.granted(given) is not None if request.path == COMMIT_PATH else self._access.may_do_all(given)
         )
+
+
+def _send_away(error: SpecError) -> web.Response:
+    """Answer who is not known, and hang up: strangers' connections leave no room for others'."""
+    response = _refuse(error)
+    response.force_close()
+    return response
 
 
 def _refuse(error: SpecError) -> web.Response:

@@ -21,7 +21,8 @@ class Connections:
     """All connections, at most so many of one peer and in all.
 
     Where there is no room, one that has sent no whole head yet makes it: the oldest. So those that only hold their
-    place stop nobody; a client that sends at once what it wants is served.
+    place stop nobody; a client that sends at once what it wants is served. One that has asked keeps its place, so
+    the application hangs up on who may not ask.
     """
 
     def __init__(self, most: int = MOST, most_of_one: int = MOST_OF_ONE) -> None:

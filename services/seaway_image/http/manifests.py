@@ -6,7 +6,6 @@ from aiohttp import web
 
 from seaway_contracts.errors import SeawayError
 from seaway_docker.references import Reference
-from seaway_image.http.access import Rights
 from seaway_image.http.bodies import whole_body
 from seaway_image.http.names import manifest_in
 from seaway_image.http.pull_through import PullThrough
@@ -15,15 +14,18 @@ from seaway_image.http.spec_errors import SpecError
 from seaway_image.oci.digests import Digest
 from seaway_image.oci.documents import MAX_MANIFEST
 from seaway_image.oci.manifests import MAX_ENTRIES
-from seaway_image.store.received import Push, Received, RegistryStore, UnknownContent
+from seaway_image.store.pushed_records import UnknownContent
+from seaway_image.store.received import Push, Received, RegistryStore
+from seaway_image.store.registry_sweep import RegistrySweep
 
 
 class ManifestRoutes:
     """The handlers."""
 
-    def __init__(self, registry: RegistryStore, beyond: PullThrough) -> None:
+    def __init__(self, registry: RegistryStore, beyond: PullThrough, sweep: RegistrySweep) -> None:
         self._registry = registry
         self._beyond = beyond
+        self._sweep = sweep
 
     def routes(self) -> list[web.RouteDef]:
         """Their routes."""
@@ -41,6 +43,8 @@ class ManifestRoutes:
         digest = self._registry.find(reference)
         if digest is None:
             digest = await self._from_beyond(request, reference)
+        if rights_of(request).may_write(reference.name):
+            self._sweep.renew(reference.name, digest)
         data, media_type = await self._registry.manifest(digest)
         headers = {"Docker-Content-Digest": digest, "Content-Type": media_type, "ETag": f'"{digest}"'}
         return web.Response(body=data, headers=headers)
@@ -49,7 +53,7 @@ class ManifestRoutes:
         rights = rights_of(request)
         why = "it is not here"
         if request.method != "HEAD" or not rights.may_write(reference.name):
-            why = await self._beyond.pull(reference, rights)
+            why = await self._beyond.pull(reference, rights, lambda: request.transport is None)
         digest = self._registry.find(reference)
         if digest is None:
             raise SpecError(404, "MANIFEST_UNKNOWN", f"manifest {reference.familiar} is unknown: {why}")
@@ -60,7 +64,8 @@ class ManifestRoutes:
         reference = manifest_in(repository, request.match_info["reference"])
         data = await whole_body(request, MAX_MANIFEST, "manifest")
         push = Push(reference, data, request.headers.get("Content-Type", ""), rights.by, built=rights.build)
-        done = await self._receive(push, repository, rights)
+        done = await self._receive(request, push, repository)
+        self._sweep.renew(repository.name, done.digest)
         name = request.match_info["name"]
         headers = {"Location": f"/v2/{name}/manifests/{done.digest}", "Docker-Content-Digest": done.digest}
         if done.subject:
@@ -75,7 +80,7 @@ class ManifestRoutes:
         await self._registry.delete(reference, rights_of(request).by)
         return web.Response(status=202)
 
-    async def _receive(self, push: Push, repository: Reference, rights: Rights) -> Received:
+    async def _receive(self, request: web.Request, push: Push, repository: Reference) -> Received:
         """Keep it. The manifests of an index that aren't here are pulled, each once."""
         tried: set[Digest] = set()
         for _ in range(MAX_ENTRIES + 1):
@@ -85,7 +90,8 @@ class ManifestRoutes:
                 if error.blob or error.digest in tried:
                     raise SpecError(404, "MANIFEST_BLOB_UNKNOWN", error.message) from None
                 tried.add(error.digest)
-                why = await self._beyond.pull(replace(repository, digest=error.digest), rights)
+                wanted = replace(repository, digest=error.digest)
+                why = await self._beyond.pull(wanted, rights_of(request), lambda: request.transport is None)
                 if why:
                     raise SpecError(404, "MANIFEST_BLOB_UNKNOWN", f"{error.message} ({why})") from None
             except SeawayError as error:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from seaway_contracts.errors import SeawayError
 from seaway_docker.references import Reference
 from seaway_image.http.access import Rights
+from seaway_image.registry.endpoints import is_forbidden_address
 from seaway_image.registry.pull import PullOrder, Pulls
 from seaway_kit.addresses import is_loopback
 
@@ -26,24 +27,29 @@ class PullThrough:
     def __init__(self, pulls: Pulls, now: Callable[[], float] = time.monotonic) -> None:
         self._pulls = pulls
         self._now = now
-        self._failed: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._failed: OrderedDict[tuple[str, bool], tuple[float, str]] = OrderedDict()
 
-    async def pull(self, reference: Reference, rights: Rights) -> str:
-        """Try to have it here; says why it isn't, empty if it is. A failure is remembered for a moment."""
+    async def pull(self, reference: Reference, rights: Rights, gone: Callable[[], bool]) -> str:
+        """Try to have it here; says why it isn't, empty if it is. A failure is remembered for a moment.
+
+        `gone`: whether who asked has gone; then the pull ends, unless others want it too.
+        """
         if not rights.fetch:
             return "it is not pulled for you"
         host = urlsplit(f"//{reference.domain}").hostname or ""
-        if is_loopback(host) and not rights.local:
+        if not rights.local and (is_loopback(host) or is_forbidden_address(host)):
             return "registries on this machine are not asked for you"
-        key = reference.canonical
+        key = (reference.canonical, rights.local)
         until, why = self._failed.get(key, (0.0, ""))
         if until > self._now():
             return why
-        order = PullOrder(replace(reference, tag=None) if reference.digest else reference)
+        wanted = replace(reference, tag=None) if reference.digest else reference
+        order = PullOrder(wanted, cause=rights.by.command, actor=rights.by.actor, outside=not rights.local)
         try:
             async with aclosing(self._pulls.pull(order)) as lines:
                 async for _ in lines:
-                    pass
+                    if gone():
+                        return "nobody waits for it any longer"
         except SeawayError as error:
             log.info("%s was asked for at /v2/ and can't be pulled: %s", reference.familiar, error)
             self._failed[key] = (self._now() + _REMEMBER_S, error.message)

@@ -30,7 +30,7 @@ class Registry:
         self._handlers = (
             UploadRoutes(store.blobs, self._uploads, self._recent),
             BlobRoutes(self.store, self._recent),
-            ManifestRoutes(self.store, PullThrough(pulls)),
+            ManifestRoutes(self.store, PullThrough(pulls), self._sweep),
             ListingRoutes(self.store),
         )
 

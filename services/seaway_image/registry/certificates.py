@@ -42,22 +42,28 @@ class _Pair:
     key: _File
 
 
-def host_context(directory: Path, *, client: bool) -> ssl.SSLContext | None:
-    """The TLS context for the host of this directory, None where it holds nothing. It reads files.
+def host_context(*directories: Path, client: bool) -> ssl.SSLContext | None:
+    """The TLS context with what is in the directories of these hosts, None where they hold nothing. It reads files.
 
-    `client`: with the host's client certificates, which are for the registry that a user named and for no host that a
+    `client`: with the client certificates, which are for the registry that a user named and for no host that a
     registry names. Raises SeawayError: BAD_REQUEST for a certificate without key or a key without certificate, INTERNAL
     for files that can't be used.
     """
+    found = [_files_in(directory, client=client) for directory in dict.fromkeys(directories)]
+    cas = tuple(ca for of_host, _ in found for ca in of_host)
+    pairs = tuple(pair for _, of_host in found for pair in of_host)
+    return _context(cas, pairs) if cas or pairs else None
+
+
+def _files_in(directory: Path, *, client: bool) -> tuple[list[_File], list[_Pair]]:
     try:
         names = {entry.name for entry in os.scandir(directory)}
-        cas = tuple(_File.of(directory / name) for name in sorted(names) if Path(name).suffix == _CA)
-        pairs = tuple(_pairs(directory, names)) if client else ()
+        cas = [_File.of(directory / name) for name in sorted(names) if Path(name).suffix == _CA]
+        return cas, _pairs(directory, names) if client else []
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return [], []
     except OSError as error:
         raise _unreadable(error) from error
-    return _context(cas, pairs) if cas or pairs else None
 
 
 def _pairs(directory: Path, names: set[str]) -> list[_Pair]:

@@ -13,6 +13,7 @@ _SCHEME: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+(?=[A-Za-z])|\s*$
 _PARAMETER: Final = re.compile(r'\s*([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)')
 MAX_TOKEN: Final = 64 << 10
 _MIN_LIFE_S: Final = 60.0
+_MAX_LIFE_S: Final = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def parse_token(data: bytes) -> Token:
     if not _is_token(value):
         raise SeawayError(Code.UNAUTHORIZED, "authorization server did not include a token in the response")
     life, refresh = document.get("expires_in"), document.get("refresh_token")
-    life_s = max(_MIN_LIFE_S, float(life)) if isinstance(life, int) else _MIN_LIFE_S
+    life_s = float(min(max(_MIN_LIFE_S, life), _MAX_LIFE_S)) if isinstance(life, int) else _MIN_LIFE_S
     return Token(value, life_s, refresh if _is_token(refresh) else "")
 
 

@@ -33,11 +33,16 @@ class RegistrySettings:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One base URL of a registry. `verify`: whether its certificate must be good; `trusted`: it may see credentials."""
+    """One base URL of a registry.
+
+    `verify`: whether its certificate must be good; `trusted`: it may see credentials; `outside`: whatever its name
+    resolves to, it may not be on this machine.
+    """
 
     url: str
     verify: bool = True
     trusted: bool = True
+    outside: bool = False
 
     @property
     def local(self) -> bool:
@@ -45,14 +50,18 @@ class Endpoint:
         return is_loopback(urlsplit(self.url).hostname or "")
 
 
-def endpoints_for(domain: str, settings: RegistrySettings) -> Sequence[Endpoint]:
-    """The endpoints to try for `domain`, in order: its mirrors, then itself. Raises as `mirrors_by_registry`."""
+def endpoints_for(domain: str, settings: RegistrySettings, *, outside: bool = False) -> Sequence[Endpoint]:
+    """The endpoints to try for `domain`, in order: its mirrors, then itself. Raises as `mirrors_by_registry`.
+
+    `outside`: as an endpoint's, of the registry itself; where its mirrors are is the operator's choice.
+    """
     mirrors = [_mirror(url, settings) for url in mirrors_by_registry(settings.mirrors).get(domain, ())]
     if domain == DEFAULT_DOMAIN:
         return [*mirrors, Endpoint(f"https://{_HUB_HOST}")]
     if is_insecure(domain, settings):
-        return [*mirrors, Endpoint(f"https://{domain}", verify=False), Endpoint(f"http://{domain}")]
-    return [*mirrors, Endpoint(f"https://{domain}")]
+        first = Endpoint(f"https://{domain}", verify=False, outside=outside)
+        return [*mirrors, first, Endpoint(f"http://{domain}", outside=outside)]
+    return [*mirrors, Endpoint(f"https://{domain}", outside=outside)]
 
 
 def mirrors_by_registry(given: Sequence[str]) -> dict[str, tuple[str, ...]]:

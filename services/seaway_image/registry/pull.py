@@ -30,6 +30,7 @@ from seaway_kit.tasks import Tasks
 
 PARALLEL: Final = 3
 _TICK_S: Final = 0.1
+_Key = tuple[str, Platform | None, str, bool]
 _RESUMABLE: Final = frozenset({Code.UNAVAILABLE, Code.TIMEOUT, Code.INTERNAL})
 
 
@@ -38,7 +39,7 @@ class PullOrder:
     """What to pull; a reference without tag and digest means all tags.
 
     `platform` None: the default one, and no complaint if a single manifest is for another.
-    `cause` and `actor`: by which command, and who asked.
+    `cause` and `actor`: by which command, and who asked. `outside`: not from this machine's own registries.
     """
 
     reference: Reference
@@ -46,6 +47,7 @@ class PullOrder:
     credentials: Credentials = Credentials()  # noqa: RUF009 — frozen, so one for all is right
     cause: str = ""
     actor: str = ""
+    outside: bool = False
 
     @property
     def every_tag(self) -> bool:
@@ -77,12 +79,14 @@ class Pulls:
         self._settings = settings
         self._tasks = tasks
         self._default = default_platform or Platform()
-        self._running: dict[tuple[str, Platform | None, str], SharedWork] = {}
+        self._running: dict[_Key, SharedWork] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
+        self._slots_outside = asyncio.Semaphore(PARALLEL)
+        """For pulls on behalf of strangers, who may name a registry that never ends."""
 
     async def pull(self, order: PullOrder) -> AsyncGenerator[Progress, None]:
         """Pull, and say how it goes; raises SeawayError (before the first line if the image can't be had at all)."""
-        key = (order.reference.canonical, order.platform, order.credentials.fingerprint)
+        key = (order.reference.canonical, order.platform, order.credentials.fingerprint, order.outside)
         shared = self._running.get(key)
         if shared is None:
             shared = self._running[key] = self._start(key, order)
@@ -90,7 +94,7 @@ class Pulls:
             async for progress in lines:
                 yield progress
 
-    def _start(self, key: tuple[str, Platform | None, str], order: PullOrder) -> SharedWork:
+    def _start(self, key: _Key, order: PullOrder) -> SharedWork:
         async def work(emit: Emit) -> None:
             try:
                 await self._pull(order, emit)
@@ -109,14 +113,17 @@ class Pulls:
     async def _pull(self, order: PullOrder, emit: Emit) -> None:
         session = self._session(order)
         references = await session.tags() if order.every_tag else [order.reference]
+        slots = self._slots_outside if order.outside else self._slots
         newer = False
         for reference in references:
-            one = _Pull(self._store, session, order, reference, self._default, self._slots, emit)
+            one = _Pull(self._store, session, order, reference, self._default, slots, emit)
             newer |= await one.run(is_last=reference is references[-1])
         emit(Progress(status_text(order.reference, newer=newer)))
 
     def _session(self, order: PullOrder) -> RegistrySession:
-        return RegistrySession(self._transport, order.reference, self._settings, order.credentials)
+        return RegistrySession(
+            self._transport, order.reference, self._settings, order.credentials, outside=order.outside
+        )
 
 
 class _Pull:

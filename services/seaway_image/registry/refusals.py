@@ -49,7 +49,7 @@ class Refusal(Exception):
 
 def parse_refusal(status: int, reason: str, body: bytes, retry_after: str = "") -> Refusal:
     """The refusal in a response: the first of its `errors`, or what its status says."""
-    wait = float(retry_after) if retry_after.isdigit() else None
+    wait = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
     code, message, detailed = _first_error(body[:_BODY])
     if not code and status in _BY_STATUS:
         code = _BY_STATUS[status]

@@ -83,10 +83,11 @@ class RegistrySession:
         scope: str = "",
         sleep: Sleep = asyncio.sleep,
         offline: bool = False,
+        outside: bool = False,
     ) -> None:
         """`scope`: what to ask tokens for, where that is more than the registry's challenge names.
 
-        `offline`: ask the token server for an identity token.
+        `offline`: ask the token server for an identity token. `outside`: as `endpoints_for` has it.
         """
         self.repository = repository
         self.scope = scope
@@ -94,7 +95,7 @@ class RegistrySession:
         self._credentials = credentials or Credentials()
         self._sleep = sleep
         self._offline = offline
-        self._endpoints = list(endpoints_for(repository.domain, settings))
+        self._endpoints = list(endpoints_for(repository.domain, settings, outside=outside))
         self._tokens: dict[str, _Cached] = {}
         self.identity_token = self._credentials.identity_token
         """What a token server has given to be used from now on in place of a password."""
@@ -131,10 +132,11 @@ class RegistrySession:
         last = ""
         while True:
             page, after = await self._tag_page(last)
+            before = len(found)
             found |= dict.fromkeys(page)
             if len(found) > MAX_TAGS:
                 raise SeawayError(Code.TOO_LARGE, f"{self.repository.familiar_name} has more than {MAX_TAGS} tags")
-            if not after or after == last or not page:
+            if not after or len(found) == before:  # a registry may go round in circles
                 return list(found)
             last = after
 

@@ -103,7 +103,8 @@ class HttpTransport:
     """Requests to registries. `certificates` is laid out as Docker's `certs.d`: `certificates.py`.
 
     There are two pools of connections: one for the registries that users name, one for the hosts that registries name
-    (redirects, token realms). The second presents no client certificates, and reaches nothing on this machine.
+    (redirects, token realms) and for registries that must be outside. The second reaches nothing on this machine.
+    Client certificates are for the registry that was named, and for no host that a registry names.
     """
 
     def __init__(
@@ -208,7 +209,7 @@ class HttpTransport:
         """The pool for `url`, to which a user or the registry at `endpoint` has led."""
         if self._of_users is None or self._of_registries is None:
             raise RuntimeError("the HTTP transport is not open")
-        if not is_same_host(endpoint.url, url):
+        if endpoint.outside or not is_same_host(endpoint.url, url):
             return self._of_registries.session
         self._named.add(urlsplit(endpoint.url).hostname or "")
         return self._of_users.session
@@ -219,9 +220,12 @@ class HttpTransport:
             return False
         if self._certificates is None or parts.scheme != "https":
             return True
-        client = origin(url) == origin(endpoint.url)
-        directory = self._certificates / parts.netloc.rpartition("@")[2]
-        return await asyncio.to_thread(host_context, directory, client=client) or True
+        if origin(url) == origin(endpoint.url):
+            places, client = [parts.netloc], True
+        else:  # the registry's CAs vouch for the hosts that it names, as with Docker; they see no client certificate
+            places, client = [parts.netloc, urlsplit(endpoint.url).netloc], False
+        directories = [self._certificates / place.rpartition("@")[2] for place in places]
+        return await asyncio.to_thread(host_context, *directories, client=client) or True
 
     def _proxy(self, url: str) -> dict[str, Any]:
         """How to send a request by its proxy. A tunnel's head tells who asks, not the request that goes through it."""

@@ -6,6 +6,7 @@ A `Lease` keeps the blobs that a running operation relies on out of the reach of
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -185,15 +186,31 @@ class BlobStore:
 
     def collect(self, referenced: frozenset[Digest], *, grace_s: float, now: float | None = None) -> list[Blob]:
         """Delete blobs that are neither referenced nor leased nor younger than the grace; returns what went."""
-        leased: set[Digest] = set().union(*(lease.held for lease in self._leases))
+        return self.remove_unleased(self.unreferenced(referenced, grace_s=grace_s, now=now))
+
+    def unreferenced(self, referenced: frozenset[Digest], *, grace_s: float, now: float | None = None) -> list[Blob]:
+        """The blobs that aren't referenced and are older than the grace. Looks at all, so call it in a thread."""
         oldest = (time.time() if now is None else now) - grace_s
-        gone = []
+        found = []
         for digest in self.digests():
-            path = self.path(digest)
-            if digest in referenced or digest in leased or (stat := path.stat()).st_mtime > oldest:
-                continue
-            path.unlink()
-            gone.append(Blob(digest, stat.st_size))
+            if digest not in referenced and (stat := _stat(self.path(digest))) and stat.st_mtime <= oldest:
+                found.append(Blob(digest, stat.st_size))
+        return found
+
+    def remove_unleased(self, blobs: Iterable[Blob]) -> list[Blob]:
+        """Delete those of these blobs that no running operation relies on; returns what went."""
+        leased: set[Digest] = set().union(*(lease.held for lease in self._leases))
+        gone = [blob for blob in blobs if blob.digest not in leased]
+        for blob in gone:
+            self.path(blob.digest).unlink(missing_ok=True)
         if gone:
             sync_directory(self._blobs)
         return gone
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None for a file that has gone meanwhile."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None

@@ -229,7 +229,8 @@ class ImageStore:
     async def collect(self, *, grace_s: float = COLLECT_GRACE_S) -> list[Blob]:
         """Delete the blobs that no image and no running operation needs."""
         async with self._changing:
-            gone = self.blobs.collect(self.table.blobs(), grace_s=grace_s)
+            old = await asyncio.to_thread(self.blobs.unreferenced, self.table.blobs(), grace_s=grace_s)
+            gone = self.blobs.remove_unleased(old)  # at once, so that nobody begins to rely on one
         for blob in gone:
             self._facts.pop(blob.digest, None)
         return gone

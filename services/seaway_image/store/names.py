@@ -179,12 +179,13 @@ class NameTable(BaseModel):
         if not gone or not self.registry.repositories:
             return self
         registry, roots = self.registry, self.roots()
-        for repository, there in self.registry.repositories.items():
+        lost: dict[str, frozenset[Digest]] = {}
+        for repository, there in registry.repositories.items():
             own = [digest for digest in there if not gone.isdisjoint(registry.manifests[digest].blobs)]
             if own:
                 kept = registry.reachable(repository, roots.get(repository, ()))
-                registry = registry.without_manifests(repository, registry.related(repository, own) - kept)
-        return self.with_registry(registry)
+                lost[repository] = registry.related(repository, own) - kept
+        return self.with_registry(registry.without(lost)) if lost else self
 
     def roots(self) -> dict[str, set[Digest]]:
         """The manifests that have a name, in the registry or as an image here, by repository."""

@@ -12,13 +12,13 @@ from seaway_docker.references import Reference, parse_reference
 from seaway_image.oci.configs import parse_config
 from seaway_image.oci.digests import Digest, digest_of
 from seaway_image.oci.documents import MAX_CONFIG, MAX_MANIFEST
-from seaway_image.oci.manifests import MAX_NESTING, Descriptor, Index, parse_manifest, select_entry
+from seaway_image.oci.manifests import MAX_NESTING, Index, parse_manifest, select_entry
 from seaway_image.oci.platforms import NOT_SUPPORTED, OURS, Platform
-from seaway_image.oci.pushed import PushedManifest, is_elsewhere, parse_pushed
-from seaway_image.store.blobs import Lease
+from seaway_image.oci.pushed import PushedManifest, parse_pushed
 from seaway_image.store.image_changes import NOBODY, Cause, ImageChange, image_change
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import NameTable, StoredImage, repository_of
+from seaway_image.store.pushed_records import records_of
 from seaway_image.store.registry_removal import without_manifest, without_tag
 from seaway_image.store.registry_table import ManifestRecord
 from seaway_kit.failpoints import Failpoint, reach
@@ -26,15 +26,6 @@ from seaway_kit.failpoints import Failpoint, reach
 log = logging.getLogger(__name__)
 MOST_MANIFESTS: Final = 100_000
 MOST_TAGS: Final = 100_000
-
-
-class UnknownContent(SeawayError):
-    """A manifest names a blob or manifest that is not here."""
-
-    def __init__(self, what: str, digest: Digest) -> None:
-        super().__init__(Code.NOT_FOUND, f"manifest: {what} {digest} is not in this registry: push it first")
-        self.digest = digest
-        self.blob = what == "blob"
 
 
 @dataclass(frozen=True)
@@ -143,9 +134,7 @@ class RegistryStore:
             raise bad_request(f"the manifest has the digest {digest}, not {push.reference.digest}")
         parsed = parse_pushed(push.data, push.media_type)
         with self.images.blobs.lease() as lease:
-            self._require(parsed, lease)
-            records = {child.digest: await self._child(child, lease) for child in parsed.children}
-            records[digest] = _record(push.data, parsed)
+            records = await records_of(self.images.blobs, push.data, parsed, lease)
             done = Received(digest, parsed.subject.digest if parsed.subject else "")
             if push.reference.tag:
                 await self._find_image(push, parsed, done)
@@ -154,29 +143,6 @@ class RegistryStore:
             await self.images.change(lambda table: self._entered(table, push, records, done))
         reach(Failpoint.PUSH_ENTERED)
         return done
-
-    def _require(self, parsed: PushedManifest, lease: Lease) -> None:
-        """All that the manifest names is here, and as large as it says."""
-        for named in (*parsed.blobs, *parsed.children):
-            lease.hold(named.digest)
-            size = self.images.blobs.size(named.digest)
-            if size is None and is_elsewhere(named):
-                continue
-            if size is None:
-                raise UnknownContent("manifest" if parsed.index else "blob", named.digest)
-            if size != named.size:
-                raise bad_request(f"manifest: {named.digest} has {size} bytes, not the {named.size} it says")
-
-    async def _child(self, child: Descriptor, lease: Lease, depth: int = 1) -> ManifestRecord:
-        """What is known of a manifest in an index, of one that no push has brought, too."""
-        if depth > MAX_NESTING:
-            raise bad_request(f"manifest: indexes are nested more than {MAX_NESTING} deep")
-        data = await self.images.blobs.read_bytes(child.digest, MAX_MANIFEST)
-        parsed = parse_pushed(data, child.media_type)
-        self._require(parsed, lease)
-        for inner in parsed.children:
-            await self._child(inner, lease, depth + 1)
-        return _record(data, parsed)
 
     async def _find_image(self, push: Push, parsed: PushedManifest, done: Received) -> None:
         """The image that `docker images` will show for this tag, if there is one."""
@@ -212,9 +178,7 @@ class RegistryStore:
         reference, image = push.reference, done.image
         if image is not None and push.built and reference.name.startswith(BUILT):
             return table.with_image(image)  # who asked for the build gives it its names
-        registry = table.registry
-        for digest, record in records.items():
-            registry = registry.with_manifest(reference.name, digest, record)
+        registry = table.registry.with_manifests(reference.name, records)
         _check_room(registry.manifests, registry.tags)
         table = table.with_registry(registry)
         if not reference.tag:
@@ -231,21 +195,6 @@ class RegistryStore:
             table = table.without_names([reference])
             news = [image_change("untag", before, reference.familiar, push.by, name=before)]
         return table.with_registry(table.registry.with_tag(name, done.digest)).with_news(news)
-
-
-def _record(data: bytes, parsed: PushedManifest) -> ManifestRecord:
-    return ManifestRecord(
-        media_type=parsed.media_type,
-        size=len(data),
-        blobs=_digests(parsed.blobs),
-        children=_digests(parsed.children),
-        subject=parsed.subject.digest if parsed.subject else "",
-        artifact_type=parsed.artifact_type,
-    )
-
-
-def _digests(named: tuple[Descriptor, ...]) -> tuple[Digest, ...]:
-    return tuple(dict.fromkeys(one.digest for one in named))
 
 
 def _check_room(manifests: dict[Digest, ManifestRecord], tags: dict[str, Digest]) -> None:

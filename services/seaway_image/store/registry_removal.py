@@ -55,9 +55,11 @@ def _untagged(table: NameTable, names: Iterable[str], by: Cause) -> NameTable:
     return table.without_names(references).with_news(news)
 
 
-def strays(table: NameTable) -> frozenset[Stray]:
-    """The manifests that no name leads to."""
+def strays(table: NameTable, kept: Iterable[Stray] = ()) -> frozenset[Stray]:
+    """The manifests to which no name leads, and none of those that are `kept`."""
     registry, roots = table.registry, table.roots()
+    for repository, digest in kept:
+        roots.setdefault(repository, set()).add(digest)
     return frozenset(
         (repository, digest)
         for repository, there in registry.repositories.items()
@@ -66,8 +68,8 @@ def strays(table: NameTable) -> frozenset[Stray]:
 
 
 def without_strays(table: NameTable, gone: Iterable[Stray]) -> NameTable:
-    """Without those of these that are strays still."""
+    """Without those of these that are strays still. What a younger stray needs stays: it may get a name yet."""
     found: dict[str, set[Digest]] = {}
-    for repository, digest in strays(table) & frozenset(gone):
+    for repository, digest in strays(table, strays(table).difference(gone)):
         found.setdefault(repository, set()).add(digest)
     return table.with_registry(table.registry.without(found)) if found else table

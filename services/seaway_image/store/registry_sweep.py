@@ -50,6 +50,10 @@ class RegistrySweep:
         self._now = now
         self._since: dict[Stray, float] = {}
 
+    def renew(self, repository: str, manifest: Digest) -> None:
+        """Somebody who pushes has sent this manifest, or was told that it is here: its grace begins anew."""
+        self._since.pop((repository, manifest), None)
+
     async def sweep(self, grace_s: float = GRACE_S) -> None:
         """Give up old uploads, and forget manifests that have been strays for this long; blobs follow by themselves."""
         await self._uploads.expire(grace_s)
@@ -58,4 +62,5 @@ class RegistrySweep:
         self._since = {one: self._since.get(one, now) for one in strays(self._images.table)}
         old = [one for one, since in self._since.items() if now - since >= grace_s]
         if old:
-            await self._images.change(lambda table: without_strays(table, old))
+            # one that is renewed while this waits for its turn is no longer known as old
+            await self._images.change(lambda table: without_strays(table, self._since.keys() & set(old)))

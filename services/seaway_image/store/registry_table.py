@@ -96,13 +96,13 @@ class RegistryTable(BaseModel):
                 found.setdefault(subject, []).append(digest)
         return found
 
-    def with_manifest(self, repository: str, digest: Digest, record: ManifestRecord) -> "RegistryTable":
-        """With this manifest in that repository."""
+    def with_manifests(self, repository: str, records: Mapping[Digest, ManifestRecord]) -> "RegistryTable":
+        """With these manifests in that repository."""
         there = self.repositories.get(repository, frozenset())
         return self.model_copy(
             update={
-                "manifests": self.manifests | {digest: record},
-                "repositories": self.repositories | {repository: there | {digest}},
+                "manifests": self.manifests | dict(records),
+                "repositories": self.repositories | {repository: there.union(records)},
             }
         )
 

@@ -26,6 +26,7 @@ class BlobSources:
         self._path = path
         self._known: OrderedDict[Digest, dict[tuple[str, str], RemoteBlob]] = OrderedDict()
         self._lines = 0
+        self._written = 0
 
     def open(self) -> None:
         """Read what earlier processes have learned."""
@@ -52,7 +53,7 @@ class BlobSources:
             return
         self._enter(blob)
         self._lines += 1
-        if self._lines > 2 * _MOST:
+        if self._lines > 2 * max(_MOST, self._written):
             self._rewrite()
             return
         with contextlib.suppress(OSError), self._path.open("ab") as file:
@@ -74,7 +75,7 @@ class BlobSources:
 
     def _rewrite(self) -> None:
         lines = [_line(blob) for blobs in self._known.values() for blob in blobs.values()]
-        self._lines = len(lines)
+        self._lines = self._written = len(lines)
         aside = self._path.with_name(self._path.name + ".new")
         with contextlib.suppress(OSError):
             aside.write_bytes(b"".join(lines))

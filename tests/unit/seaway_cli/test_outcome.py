@@ -12,18 +12,22 @@ def test_summary_says_where_things_are() -> None:
     assert "unix:///u/docker.sock tcp://127.0.0.1:1" in text
     assert "seaway status --run /u" in text
     assert "--run" not in summary(Layout(Path("/r"), Path("/run/seaway")), [], 1)
-    assert "/sd" not in text
+    assert "/sd" not in text and "registry" not in text
+    assert "  registry  http://h:2" in summary(Layout(Path("/r"), Path("/u")), [], 1, registry="http://h:2")
     assert "http://h:1/sd (Prometheus" in summary(Layout(Path("/r"), Path("/u")), [], 1, "http://h:1/metrics")
 
 
 def test_ready_as_json() -> None:
-    found = json.loads(ready_document(Layout(Path("/r"), Path("/u")), ["unix:///u/s"], 0.8494, "http://h:1/metrics"))
+    found = json.loads(
+        ready_document(Layout(Path("/r"), Path("/u")), ["unix:///u/s"], 0.8494, "http://h:1/metrics", "http://h:2")
+    )
     assert found == {
         "endpoints": ["unix:///u/s"],
         "root": "/r",
         "run": "/u",
         "logs": "/u/log",
         "metrics": "http://h:1/metrics",
+        "registry": "http://h:2",
         "seconds": 0.849,
     }
 

@@ -9,10 +9,11 @@ from seaway_kit.notify import READY_FD, Systemd, tell_supervisor
 def test_supervisor_gets_one_line_and_the_end() -> None:
     ours, theirs = os.pipe()
     env = {READY_FD: str(theirs)}
-    tell_supervisor("agent", "http://127.0.0.1:1/metrics", env)
+    tell_supervisor("agent", "http://127.0.0.1:1/metrics", env, addresses={"registry": "http://127.0.0.1:2"})
     with os.fdopen(ours) as pipe:
         line = pipe.read()
-    assert json.loads(line) == {"service": "agent", "pid": os.getpid(), "metrics": "http://127.0.0.1:1/metrics"}
+    told = {"metrics": "http://127.0.0.1:1/metrics", "registry": "http://127.0.0.1:2"}
+    assert json.loads(line) == {"service": "agent", "pid": os.getpid()} | told
     assert line.endswith("\n")
     assert env == {}
 

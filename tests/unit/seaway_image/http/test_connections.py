@@ -7,8 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from seaway_image.http.access import Access
+from seaway_image.http.application import ImageHttp
+from seaway_image.http.archives import ArchiveRoutes
 from seaway_image.http.connections import Connections
 from seaway_image.http.server import serve_http
+from seaway_image.store.image_store import ImageStore
 from seaway_testing.waiting import until
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -78,3 +82,17 @@ async def test_whoever_has_asked_keeps_its_place() -> None:
         assert all([(await one.read()).endswith(b"here") for one, _ in kept])
         for one in (writer, *(writer for _, writer in kept)):
             one.close()
+
+
+async def test_a_stranger_who_has_asked_keeps_no_place(store: ImageStore, access: Access) -> None:
+    connections = Connections(most=2, most_of_one=2)
+    app = ImageHttp(access, ArchiveRoutes(store, access).routes()).application()
+    async with serve_http(app, "127.0.0.1", 0, connections=connections) as port:
+        for login in (b"", b"Authorization: Basic YTpi\r\n", b"Authorization: Bearer x\r\n"):
+            for path in (b"/v2/", b"/save", b"/elsewhere"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n" + login + b"\r\nGET /v2/ HTTP/1.1\r\n")
+                answer = await reader.read()
+                assert b" 401 " in answer and b"\r\nConnection: close\r\n" in answer
+                writer.close()
+        await until(lambda: len(connections) == 0, what="no connection")

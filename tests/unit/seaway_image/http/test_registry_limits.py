@@ -184,6 +184,31 @@ async def test_strays_go_after_their_grace(client: Any, store: ImageStore, regis
     assert set(store.blobs.digests()) == {digest_of(d) for d in (tagged.manifest, tagged.config, *tagged.blobs)}
 
 
+async def test_a_stray_that_a_push_asks_for_stays(
+    client: Any, store: ImageStore, registry_http: Any, make_image: Any
+) -> None:
+    """Who was told that a manifest is here doesn't send it again."""
+    seconds = [0.0]
+    registry_http._sweep._now = lambda: seconds[0]
+    images = [make_image(bytes([n])) for n in range(3)]
+    names = [digest_of(image.manifest) for image in images]
+    for image, name in zip(images, names, strict=True):
+        await push_image(client, image, name)
+    await registry_http.sweep()
+    seconds[0] = 3500.0
+    assert (await client.head(f"/v2/app/manifests/{names[0]}", headers=AUTH)).status == 200
+    assert (await put(client, names[1], images[1].manifest, DOCKER_MANIFEST)).status == 201
+    await registry_http.sweep()
+    seconds[0] = 4000.0
+    await registry_http.sweep()
+    await store.collect(grace_s=0)
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX}
+    named = [descriptor(image.manifest, DOCKER_MANIFEST) for image in images]
+    kept = await put(client, "1", json.dumps(index | {"manifests": named[:2]}).encode(), OCI_INDEX)
+    assert kept.status == 201
+    assert not store.table.registry.has("docker.io/library/app", names[2])
+
+
 async def test_blobs_of_a_push_survive_a_collection(client: Any, store: ImageStore, make_image: Any) -> None:
     """`docker rmi` collects at once, while somebody pushes."""
     image = make_image()

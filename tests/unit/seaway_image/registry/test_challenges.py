@@ -37,6 +37,7 @@ def test_the_url_of_a_token() -> None:
 def test_tokens() -> None:
     assert parse_token(b'{"token": "t", "expires_in": 300}').life_s == 300
     assert parse_token(b'{"access_token": "t", "expires_in": 1}').life_s == 60
+    assert parse_token(b'{"token": "t", "expires_in": 1' + b"0" * 400 + b"}").life_s == 24 * 3600
     for bad in (b"{}", b'{"token": ""}', b'{"token": "a\\r\\nX: y"}', b'{"token": 1}'):
         with pytest.raises(SeawayError, match="did not include a token"):
             parse_token(bad)
@@ -79,6 +80,11 @@ def test_refusals_in_dockers_words(status: int, body: bytes, message: str, http:
     else:
         assert error.message == message
     assert error.status == http
+
+
+@pytest.mark.parametrize(("given", "wait"), [("7", 7.0), ("", None), ("-1", None), ("\u00b2", None), ("soon", None)])
+def test_when_to_try_again(given: str, wait: float | None) -> None:
+    assert parse_refusal(429, "", b"", given).retry_after_s == wait
 
 
 def test_a_token_that_is_not_enough_is_told_from_one_that_is_bad() -> None:

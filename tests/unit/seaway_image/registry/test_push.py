@@ -431,6 +431,22 @@ async def test_a_list_of_tags_without_an_end(hostile: HostileRegistry, pusher: P
     assert pages[0] == 11
 
 
+async def test_a_list_of_tags_that_goes_in_circles(hostile: HostileRegistry, pusher: Pusher) -> None:
+    pages = [0]
+
+    async def listing(request: web.Request) -> web.Response | None:
+        if not request.path.endswith("/tags/list"):
+            return None
+        pages[0] += 1
+        assert pages[0] < 10, "it has said all by now"
+        headers = {"Link": f'</v2/a/tags/list?last={pages[0]}>; rel="next"'}
+        return web.json_response({"tags": ["a", "b"][pages[0] % 2 :]}, headers=headers)
+
+    hostile.before.append(listing)
+    with pytest.raises(SeawayError, match="a:b not found"):
+        _ = [line async for line in pusher.pulls.pull(PullOrder(parse_reference(f"{hostile.host}/a")))]
+
+
 @pytest.mark.parametrize("part", ["/tags/list", "/manifests/"])
 async def test_pulls_of_what_has_no_end(hostile: HostileRegistry, pusher: Pusher, part: str) -> None:
     hostile.before.append(endless(part))

@@ -1,7 +1,8 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from seaway_contracts.errors import Code, SeawayError
 from seaway_image.oci.digests import Digest, digest_of
 from seaway_image.store.blobs import BlobStore
+from seaway_image.store.image_store import ImageStore
 from seaway_image.store.ingest import BlobWriter, DigestMismatch
 
 DATA = os.urandom(3 << 20)
@@ -140,6 +142,25 @@ async def test_collection_spares_the_referenced_the_leased_and_the_young(blobs: 
         assert [blob.digest for blob in blobs.collect(frozenset({kept}), grace_s=60)] == [gone]
     assert [blob.digest for blob in blobs.collect(frozenset({kept}), grace_s=60)] == [leased]
     assert set(blobs.digests()) == {kept, young}
+
+
+async def test_others_go_on_while_blobs_are_looked_through(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be hundreds of thousands. What somebody begins to rely on meanwhile stays."""
+    wanted, gone = [(await store.blobs.put(data)).digest for data in (b"a", b"b")]
+    listed, looked = threading.Event(), BlobStore.digests
+
+    def slowly(blobs: BlobStore) -> Iterable[Digest]:
+        assert listed.wait(10), "the event loop waits for the disk"
+        return looked(blobs)
+
+    monkeypatch.setattr(BlobStore, "digests", slowly)
+    collecting = asyncio.create_task(store.collect(grace_s=0))
+    with store.blobs.lease() as lease:
+        await asyncio.sleep(0)
+        lease.hold(wanted)
+        listed.set()
+        assert [blob.digest for blob in await collecting] == [gone]
+    assert list(looked(store.blobs)) == [wanted]
 
 
 @pytest.mark.parametrize("there_already", [False, True])

@@ -15,8 +15,8 @@ def digest(text: str) -> Digest:
     return Digest("sha256:" + hashlib.sha256(text.encode()).hexdigest())
 
 
-def record(*children: Digest, subject: str = "") -> ManifestRecord:
-    return ManifestRecord(media_type="x", size=1, children=children, subject=subject)
+def record(*children: Digest, subject: str = "", blobs: tuple[Digest, ...] = ()) -> ManifestRecord:
+    return ManifestRecord(media_type="x", size=1, blobs=blobs, children=children, subject=subject)
 
 
 def test_what_a_tag_an_image_or_a_referrer_leads_to_is_no_stray() -> None:
@@ -65,3 +65,26 @@ def test_a_tag_goes_with_its_manifest_in_its_own_repository_alone() -> None:
     left = registry.without_manifests("localhost:5000/a", [one])
     assert left.tags == {"docker.io/u/a:1": one} and left.repositories == {"docker.io/u/a": frozenset((one,))}
     assert left.manifests == registry.manifests
+
+
+def test_what_a_younger_stray_needs_stays() -> None:
+    index, child, lost = map(digest, ("index", "child", "lost"))
+    registry = RegistryTable(
+        manifests={index: record(child), child: record(), lost: record()},
+        repositories={"docker.io/u/app": frozenset((index, child, lost))},
+    )
+    old = [("docker.io/u/app", child), ("docker.io/u/app", lost)]
+    left = without_strays(NameTable(registry=registry), old).registry
+    assert left.repositories == {"docker.io/u/app": frozenset((index, child))}
+
+
+def test_images_of_many_repositories_go_at_once() -> None:
+    """Each repository's copy of the whole table would take minutes."""
+    images = [digest(f"image {n}") for n in range(_MANY)]
+    registry = RegistryTable(
+        manifests={digest(f"manifest {n}"): record(blobs=(images[n],)) for n in range(_MANY)},
+        repositories={f"docker.io/u/r{n}": frozenset((digest(f"manifest {n}"),)) for n in range(_MANY)},
+    )
+    assert NameTable(registry=registry).without_pushes_of(images).registry.manifests == {}
+    left = NameTable(registry=registry).without_pushes_of(images[1:]).registry
+    assert left.manifests.keys() == {digest("manifest 0")}

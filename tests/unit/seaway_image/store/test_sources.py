@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from seaway_image.oci.digests import Digest
 from seaway_image.store.remote_blobs import RemoteBlob
 from seaway_image.store.sources import BlobSources
@@ -46,6 +48,22 @@ def test_it_is_bounded(tmp_path: Path) -> None:
         sources.add(blob(number))
     assert len(sources.of(blob(1).diff_id)) == 50
     assert len(opened(tmp_path / "s").of(blob(1).diff_id)) == 50
+
+
+def test_many_are_not_written_anew_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seaway_image.store.sources._MOST", 10)
+    written: list[int] = []
+    whole = BlobSources._rewrite
+
+    def counted(sources: BlobSources) -> None:
+        written.append(1)
+        whole(sources)
+
+    monkeypatch.setattr(BlobSources, "_rewrite", counted)
+    sources = opened(tmp_path / "s")
+    for number in range(1000):
+        sources.add(blob(number, tar="abcdef0123"[number % 10]))
+    assert len(written) < 10
 
 
 def test_lines_that_can_not_be_read_are_left_out(tmp_path: Path) -> None:
