@@ -35,6 +35,7 @@ _GATE: Final = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
 _HANG_S: Final = 5.0
 _UNKNOWN: Final = 255
 _MOST_ARGS: Final = 64
+_NO_GIT: Final = "ADD of a git repository needs BuildKit: build with buildx, or fetch it in a RUN step"
 
 
 class BuildStopped(Exception):
@@ -123,10 +124,10 @@ class Builder:
         os.close(self._stop_write)
 
     def run(self, argv: Sequence[str], env: dict[str, str]) -> int:
-        """Run it to its end; its exit code. Raises OSError, BuildStopped; then nothing of it runs on."""
+        """Run it to its end; its exit code. Raises OSError, BuildStopped, StepRefused; then nothing of it runs on."""
         with _Pipe() as gate, _Pipe() as out, _Pipe() as err:
             fds = {0: gate.reading, 1: out.writing, 2: err.writing}
-            child = self._launcher.call(spawn, [*_GATE, *argv], env=env, cwd=str(self._directory), fds=fds).result()
+            child = self._launcher.call(spawn, [*_GATE, *argv], env=env, cwd=self._workspace.nowhere, fds=fds).result()
             try:
                 cgroups.move(self._host, f"{self._cgroup}/builder", child.pid)
                 for pipe, fd in ((gate, gate.reading), (out, out.writing), (err, err.writing)):
@@ -140,6 +141,10 @@ class Builder:
                 raise
             finally:
                 os.close(child.pidfd)
+
+    def refuse(self, text: str) -> None:
+        """Say why the step can't be carried out."""
+        self._emit(BuildRecord(kind="refused", text=text))
 
     def kill(self) -> None:
         """End everything in the build's cgroup. Raises OSError, TimeoutError."""
@@ -212,7 +217,9 @@ class Builder:
         elif verb == "failed":
             self._creating = False
             text = (_drained(self._pipes["err"]) + _drained(self._pipes["out"])).decode(errors="replace")
-            self._emit(BuildRecord(kind="refused", text=runtime_failure(text[:MOST_LINE]).message))
+            self.refuse(runtime_failure(text[:MOST_LINE]).message)
+        elif verb == "git":
+            raise StepRefused(_NO_GIT)
         os.write(self._pipes["go"], answer)
 
     def _prepare(self, bundle: Path) -> bytes:
@@ -226,7 +233,7 @@ class Builder:
             self._workspace.write_shown(self._etc_files(name[:12]))
             write_private(bundle / "config.json", orjson.dumps(confined(config, name, self._rules)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StepRefused) as error:
-            self._emit(BuildRecord(kind="refused", text=refused_launch(str(error)).message))
+            self.refuse(refused_launch(str(error)).message)
             return b"no\n"
         args = tuple(str(word)[:MOST_LINE] for word in config["process"]["args"])
         self._emit(BuildRecord(kind="run", text=name, args=args[:_MOST_ARGS]))

@@ -17,6 +17,7 @@ from seaway_agent.archive.walk import Write
 from seaway_agent.build import files, remote
 from seaway_agent.build.builder import Builder, BuildStopped
 from seaway_agent.build.cache import Cache, Gate
+from seaway_agent.build.step_config import StepRefused
 from seaway_agent.build.step_rules import StepSetup
 from seaway_agent.build.store import BuildStore
 from seaway_agent.build.workspace import Workspace
@@ -315,7 +316,11 @@ class Builds:
         words = files.global_words(self._buildah, self._root / "store", workspace.directory)
         env = files.environment(workspace.directory)
         limits = self._setup.own_limits
-        code = builder.run([*words, *files.build_words(asked.options, go.bases, workspace.directory, limits)], env)
+        try:
+            code = builder.run([*words, *files.build_words(asked.options, go.bases, workspace.directory, limits)], env)
+        except StepRefused as error:
+            builder.refuse(str(error))
+            return BuildRecord(kind="end", code=1)
         image = builder.last_line
         reach(Failpoint.BUILD_BUILT)
         if code:
@@ -347,7 +352,8 @@ def _write_files(workspace: Workspace, go: BuildGo, runtime: str) -> None:
             "containers.conf": "",
         }
     )
-    workspace.write_runtime(files.runtime_script(runtime, workspace.directory))
+    workspace.write_program("runtime", files.runtime_script(runtime, workspace.directory))
+    workspace.write_program(f"{files.PROGRAMS}/git", files.git_script(workspace.directory))
 
 
 def _plan_of(found: Outline) -> BuildPlan:

@@ -13,6 +13,8 @@ from seaway_contracts.builds import BuildBase, BuildOptions
 USER: Final = "build"
 """The user name beside the token: the image service looks at the token alone."""
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROGRAMS: Final = "bin"
+"""The directory of a build with programs that the builder finds before those of the node."""
 _ACCEPT: Final = [{"type": "insecureAcceptAnything"}]
 _REJECT: Final = [{"type": "reject"}]
 # Nobody has this registry: names that no base has lead nowhere.
@@ -81,10 +83,20 @@ exec {program} --root "$d/crun" "$@"
 """
 
 
+def git_script(directory: Path) -> str:
+    """What the builder finds as git: it tells the agent, which ends the build, and never comes back.
+
+    The builder (buildah 1.39, add.go) would follow a repository's directory out of it, onto the node's disk, and take
+    its own working directory where a repository can't be fetched.
+    """
+    place = shlex.quote(str(directory))
+    return f"#!/bin/sh\nprintf 'git\\n' >{place}/ctl && read -r _ <{place}/go\nexit 1\n"
+
+
 def environment(directory: Path) -> dict[str, str]:
     """The builder's variables: it reads none of the host's settings, and writes nowhere else."""
     return {
-        "PATH": PATH,
+        "PATH": f"{directory / PROGRAMS}:{PATH}",
         "HOME": str(directory / "home"),
         "TMPDIR": str(directory / "tmp"),
         "XDG_RUNTIME_DIR": str(directory / "home"),

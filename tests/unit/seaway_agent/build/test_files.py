@@ -44,6 +44,11 @@ def test_options_cannot_become_flags() -> None:
     assert {"--squash", "--layers=false"} < set(files.build_words(BuildOptions(squash=True), [], Path("/w"), {}))
 
 
+def test_git_tells_the_agent_and_comes_back_never() -> None:
+    assert files.git_script(Path("/a b")) == "#!/bin/sh\nprintf 'git\\n' >'/a b'/ctl && read -r _ <'/a b'/go\nexit 1\n"
+    assert files.environment(Path("/b"))["PATH"].startswith("/b/bin:/")
+
+
 def test_the_runtime_asks_before_a_step() -> None:
     script = files.runtime_script("/usr/bin/crun", Path("/a b"))
     assert script.startswith("#!/bin/sh\nd='/a b'\n") and "exec /usr/bin/crun --root" in script
