@@ -16,10 +16,9 @@ from typing import Final
 
 import orjson
 
+from seaway_agent.build.build_cgroup import BuildCgroup
 from seaway_agent.build.step_config import StepRefused, StepRules, confined
 from seaway_agent.build.workspace import PIPES, Workspace
-from seaway_agent.kernel import cgroups
-from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.runtime.failures import refused_launch, runtime_failure
@@ -32,7 +31,6 @@ MOST_NOTES: Final = 64 << 10
 _PIPE: Final = 64 << 10
 # Waits for a line, so that the program has its cgroup before it does anything.
 _GATE: Final = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
-_HANG_S: Final = 5.0
 _UNKNOWN: Final = 255
 _MOST_ARGS: Final = 64
 _NO_GIT: Final = "ADD of a git repository needs BuildKit: build with buildx, or fetch it in a RUN step"
@@ -74,7 +72,7 @@ class Builder:
         self,
         workspace: Workspace,
         launcher: Launcher,
-        host: CgroupLayout,
+        cgroup: BuildCgroup,
         rules: StepRules,
         etc_files: Callable[[str], Mapping[str, str]],
         emit: Emit,
@@ -84,8 +82,7 @@ class Builder:
         self._workspace = workspace
         self._directory = workspace.directory
         self._launcher = launcher
-        self._host = host
-        self._cgroup = rules.cgroup
+        self._cgroup = cgroup
         self._rules = rules
         self._etc_files = etc_files
         self._emit = emit
@@ -107,7 +104,7 @@ class Builder:
             fd = os.open(self._directory / name, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             self._stack.callback(os.close, fd)
             self._pipes[name] = fd
-        cgroups.make(self._host, f"{self._cgroup}/builder")
+        self._cgroup.make()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -129,26 +126,27 @@ class Builder:
             fds = {0: gate.reading, 1: out.writing, 2: err.writing}
             child = self._launcher.call(spawn, [*_GATE, *argv], env=env, cwd=self._workspace.nowhere, fds=fds).result()
             try:
-                cgroups.move(self._host, f"{self._cgroup}/builder", child.pid)
+                self._cgroup.take(child.pid)
                 for pipe, fd in ((gate, gate.reading), (out, out.writing), (err, err.writing)):
                     pipe.close(fd)
                 os.write(gate.writing, b"\n")
                 self._follow(child, out.reading, err.reading)
                 return _reap(child)
             except BaseException:
-                self.kill()
+                self._cgroup.kill()
                 _reap(child)
                 raise
             finally:
                 os.close(child.pidfd)
 
+    @property
+    def was_short_of_memory(self) -> bool:
+        """Whether it needed more than there is for it; of the last run."""
+        return self._cgroup.was_short()
+
     def refuse(self, text: str) -> None:
         """Say why the step can't be carried out."""
         self._emit(BuildRecord(kind="refused", text=text))
-
-    def kill(self) -> None:
-        """End everything in the build's cgroup. Raises OSError, TimeoutError."""
-        cgroups.kill_all(self._host, self._cgroup, seconds=_HANG_S)
 
     # --- what comes
 

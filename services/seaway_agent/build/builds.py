@@ -15,14 +15,13 @@ from pydantic import ValidationError
 from seaway_agent.archive.transfer import fail, produced_live, receive
 from seaway_agent.archive.walk import Write
 from seaway_agent.build import files, remote
+from seaway_agent.build.build_cgroup import BuildCgroup
 from seaway_agent.build.builder import Builder, BuildStopped
 from seaway_agent.build.cache import Cache, Gate
 from seaway_agent.build.step_config import StepRefused
 from seaway_agent.build.step_rules import StepSetup
 from seaway_agent.build.store import BuildStore
 from seaway_agent.build.workspace import Workspace
-from seaway_agent.kernel import cgroups
-from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.rootfs.threads import run_to_end
 from seaway_agent.settings import BuildLimits
@@ -49,6 +48,7 @@ from seaway_kit.tasks import Tasks, cancel
 
 log = logging.getLogger(__name__)
 MISSING: Final = "there is no builder on node {node}: install the package buildah there (apt-get install buildah)"
+_SHORT: Final = "the builder itself needed more than {bytes} bytes of memory (--build-memory-bytes)"
 _USED: Final = "--> "
 _MOST_GO: Final = 4 << 20
 _WAITING: Final = 1000
@@ -161,7 +161,7 @@ class Builds:
 
     def _sweep(self) -> None:
         try:
-            _end_cgroup(self._setup.host, self._setup.parent)
+            BuildCgroup(self._setup.host, self._setup.parent, 0).remove()
             self.store.sweep()
             self.cache.load()
         except (OSError, SeawayError) as error:
@@ -236,15 +236,18 @@ class Builds:
         return asked.options.dockerfile
 
     async def _fetch_context(self, stack: AsyncExitStack, workspace: Workspace, asked: StartBuild) -> str:
-        host, cgroup = self._setup.host, f"{self._setup.parent}/{asked.id}"
-        stack.push_async_callback(run_to_end, lambda: _end_cgroup(host, cgroup))
+        cgroup = self._cgroup(asked.id)
+        stack.push_async_callback(run_to_end, cgroup.remove)
 
         def join(pid: int) -> None:
-            cgroups.make(host, f"{cgroup}/builder")
-            cgroups.move(host, f"{cgroup}/builder", pid)
+            cgroup.make()
+            cgroup.take(pid)
 
         options = asked.options
         return await remote.fetch(options.remote, options.dockerfile, workspace, self._limits.context_bytes, join)
+
+    def _cgroup(self, identifier: str) -> BuildCgroup:
+        return BuildCgroup(self._setup.host, f"{self._setup.parent}/{identifier}", self._limits.memory_bytes)
 
     def _clear(self, workspace: Workspace) -> None:
         """Remove a build's directory, and the working containers that it has if it was killed."""
@@ -283,7 +286,8 @@ class Builds:
         launcher = Launcher(f"build-{asked.id[:12]}", self._setup.self_copying)
         await asyncio.to_thread(launcher.start)
         stack.push_async_callback(run_to_end, launcher.close)
-        stack.push_async_callback(run_to_end, lambda: _end_cgroup(self._setup.host, step.rules.cgroup))
+        cgroup = self._cgroup(asked.id)
+        stack.push_async_callback(run_to_end, cgroup.remove)
 
         builders: list[Builder] = []
 
@@ -292,7 +296,7 @@ class Builds:
                 build.note(record)
                 write(_line(record))
 
-            builder = Builder(workspace, launcher, self._setup.host, step.rules, step.etc_files, emit, flush)
+            builder = Builder(workspace, launcher, cgroup, step.rules, step.etc_files, emit, flush)
             builders.append(builder)
             with builder:
                 emit(self._run(builder, workspace, asked, go))
@@ -323,6 +327,8 @@ class Builds:
             return BuildRecord(kind="end", code=1)
         image = builder.last_line
         reach(Failpoint.BUILD_BUILT)
+        if code and builder.was_short_of_memory:
+            builder.refuse(_SHORT.format(bytes=self._limits.memory_bytes))
         if code:
             return BuildRecord(kind="end", code=code, text="\n".join(builder.notes[-_LAST_NOTES:]))
         if not is_container_id(image):
@@ -334,12 +340,6 @@ class Builds:
             why = "\n".join(builder.notes[-_LAST_NOTES:])
             return BuildRecord(kind="end", code=code, text=f"the image can't be stored: {why}")
         return BuildRecord(kind="end", text=f"sha256:{image}")
-
-
-def _end_cgroup(host: CgroupLayout, path: str) -> None:
-    if any(cgroups.procs(directory) for directory in host.directories(path)):
-        cgroups.kill_all(host, path)
-    cgroups.remove(host.directories(path))
 
 
 def _write_files(workspace: Workspace, go: BuildGo, runtime: str) -> None:
