@@ -205,8 +205,11 @@ def _expect_nothing_left(engine: Seaway) -> None:
 
 @pytest.mark.seaway_only
 def test_the_cache_is_shown_and_pruned(cli: DockerCli, tmp_path: Path) -> None:
-    where = str(context(tmp_path, "FROM busybox\nRUN head -c 200000 /dev/zero > /z\n"))
+    text = "FROM busybox\nRUN --mount=type=cache,target=/c head -c 200000 /dev/zero | tee /z > /c/z\n"
+    where = str(context(tmp_path, text))
     assert build(cli, "-q", where).code == 0
+    shown = json.loads(cli("system", "df", "-v", "--format", "{{json .}}").out)["BuildCache"]
+    assert "exec.cachemount" in [one["CacheType"] for one in shown], shown
     assert int(cli("system", "df", "--format", "{{.Type}} {{.TotalCount}}").lines[-1].split()[-1]) > 0
     pruned = cli("builder", "prune", "--force", "--all", **CLASSIC)
     assert "Total reclaimed space" in pruned.out or "Total:" in pruned.out, pruned.out

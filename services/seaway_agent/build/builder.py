@@ -94,6 +94,8 @@ class Builder:
         self._creating = False
         self._texts = {"out": _Texts(), "err": _Texts()}
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.caches: set[str] = set()
+        """The directories of `RUN --mount=type=cache` that its steps have used."""
         self.last_line = ""
         """The last line that the builder printed."""
         self.notes: list[str] = []
@@ -228,6 +230,7 @@ class Builder:
             for mount in config.get("mounts") or []:
                 if str(mount.get("source", "")).startswith("/"):
                     mount["source"] = os.path.realpath(mount["source"])
+                    self._note_cache(Path(mount["source"]))
             self._workspace.write_shown(self._etc_files(name[:12]))
             write_private(bundle / "config.json", orjson.dumps(confined(config, name, self._rules)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StepRefused) as error:
@@ -236,6 +239,10 @@ class Builder:
         args = tuple(str(word)[:MOST_LINE] for word in config["process"]["args"])
         self._emit(BuildRecord(kind="run", text=name, args=args[:_MOST_ARGS]))
         return b"go\n"
+
+    def _note_cache(self, source: Path) -> None:
+        if str(source.parent) == self._rules.shared:
+            self.caches.add(source.name)
 
 
 class _Pipe:

@@ -18,6 +18,7 @@ from seaway_agent.build import files, remote
 from seaway_agent.build.build_cgroup import BuildCgroup
 from seaway_agent.build.builder import Builder, BuildStopped
 from seaway_agent.build.cache import Cache, Gate
+from seaway_agent.build.kept import SHORT
 from seaway_agent.build.step_config import StepRefused
 from seaway_agent.build.step_rules import StepSetup
 from seaway_agent.build.store import BuildStore
@@ -313,6 +314,7 @@ class Builds:
             raise unavailable("the build was stopped") from None
         finally:
             for builder in builders:
+                build.used |= {name[:SHORT] for name in builder.caches}
                 builder.close()
 
     def _run(self, builder: Builder, workspace: Workspace, asked: StartBuild, go: BuildGo) -> BuildRecord:

@@ -64,10 +64,10 @@ class BuildStore:
 
     # --- removing
 
-    def remove_images(self, ids: Sequence[str]) -> None:
-        """Remove cached steps. Raises SeawayError."""
+    def remove_images(self, ids: Sequence[str], *, force: bool = True) -> None:
+        """Remove cached steps; without `force` those that no build has open. Raises SeawayError."""
         for at in range(0, len(ids), _AT_ONCE):
-            self._run(["rmi", "--force", *ids[at : at + _AT_ONCE]])
+            self._run(["rmi", *(["--force"] if force else []), *ids[at : at + _AT_ONCE]])
 
     def remove_containers(self, ids: Iterable[str] | None = None) -> None:
         """Remove what killed builds left: of these working containers, or of all. Raises SeawayError."""
@@ -146,13 +146,13 @@ def _time_ns(text: str) -> int:
     return int(seconds) * 1_000_000_000 + int((digits + "0" * 9)[:9] or 0)
 
 
-def oldest(steps: Sequence[CachedStep], size: int, keep: int) -> list[str]:
-    """The ids to remove, the least recently used first, until `keep` of `size` bytes are left."""
-    gone: list[str] = []
+def oldest(steps: Sequence[CachedStep], size: int, keep: int) -> list[CachedStep]:
+    """Those to remove, the least recently used first, until `keep` of `size` bytes are left."""
+    gone: list[CachedStep] = []
     for step in reversed(steps):
         if size <= keep:
             break
-        gone.append(step.id)
+        gone.append(step)
         size -= step.size
     return gone
 
