@@ -283,7 +283,7 @@ class Builds:
         stream: ByteStream,
     ) -> None:
         step = await self._setup.prepare(stack, asked.id, asked.options, workspace.directory, self._root)
-        _write_files(workspace, go, self._setup.runtime)
+        _write_files(workspace, asked.options, go, self._setup.runtime)
         launcher = Launcher(f"build-{asked.id[:12]}", self._setup.self_copying)
         await asyncio.to_thread(launcher.start)
         stack.push_async_callback(run_to_end, launcher.close)
@@ -344,11 +344,12 @@ class Builds:
         return BuildRecord(kind="end", text=f"sha256:{image}")
 
 
-def _write_files(workspace: Workspace, go: BuildGo, runtime: str) -> None:
+def _write_files(workspace: Workspace, options: BuildOptions, go: BuildGo, runtime: str) -> None:
     workspace.write(
         {
             "registries.conf": files.registries_conf(go.url, go.bases),
             "policy.json": files.policy_json(go.bases),
+            "arguments": files.arguments(options),
             "auth.json": files.auth_json(go.url, go.token),
             "storage.conf": '[storage]\ndriver = "overlay"\n',
             "containers.conf": "",

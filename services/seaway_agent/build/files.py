@@ -130,13 +130,24 @@ def build_words(
         words += ["--ulimit", f"{name}={soft}:{hard}"]
     for base in bases:
         words += ["--build-context", f"{base.name}=docker-image://{base.source}"]
+    words += ["--build-arg-file", str(directory / "arguments")]
     for name, value in options.args.items():
-        words += ["--build-arg", f"{name}={value}"] if value is not None else []
+        words += ["--build-arg", f"{name}={value}"] if value is not None and not _fits_a_line(name, value) else []
     for name, text in options.labels.items():
         words += ["--label", f"{name}={text}"]
     words += ["--target", options.target] if options.target else []
     words += ["--ignorefile", str(directory / "ignore"), "-f", str(directory / "Dockerfile")]
     return [*words, str(directory / "context")]
+
+
+def arguments(options: BuildOptions) -> str:
+    """The build arguments as a file, one a line: all users of a node see a program's words, and some are secrets."""
+    given = [(name, value) for name, value in options.args.items() if value is not None]
+    return "".join(f"{name}={value}\n" for name, value in given if _fits_a_line(name, value))
+
+
+def _fits_a_line(name: str, value: str) -> bool:
+    return "\n" not in name + value and not name.startswith("#")
 
 
 def push_words(image: str, url: str, repository: str, directory: Path) -> list[str]:
