@@ -124,6 +124,7 @@ class Cache:
         if self._store.root.exists():
             write_private(self._file, json.dumps(self._used).encode())
         if alone:
+            self._store.mend()
             self._store.remove_containers()
         if self._size() > (self._bound if alone else self._bound + max(self._bound, _MOST_ABOVE)):
             freed = self._prune(PruneBuildCache(keep_bytes=self._bound), alone)

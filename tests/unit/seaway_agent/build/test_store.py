@@ -56,6 +56,19 @@ def test_a_store_that_is_not_there_or_torn_is_empty(tmp_path: Path) -> None:
     assert store.steps({}) == []
 
 
+@pytest.mark.parametrize("kind", ["images", "layers", "containers"])
+async def test_a_torn_store_is_begun_anew(store: BuildStore, kind: str) -> None:
+    cache = Cache(store, 1 << 30, Gate())
+    (store.directory / "overlay-containers").mkdir()
+    (store.directory / f"overlay-{kind}" / f"{kind}.json").write_text("")
+    await cache.settle()
+    assert (store.directory / "overlay-images").exists()
+    (store.directory / f"overlay-{kind}" / f"{kind}.json").write_text('[{"id": "x')
+    await cache.settle()
+    assert not store.directory.exists()
+    await cache.settle()
+
+
 async def test_nothing_is_removed_while_a_build_runs(store: BuildStore) -> None:
     gate = Gate()
     cache = Cache(store, 0, gate)
