@@ -230,7 +230,7 @@ def test_a_torn_cache_is_begun_anew(cli: DockerCli, engine: Seaway, tmp_path: Pa
 
 
 @pytest.mark.seaway_only
-def test_build_arguments_are_not_seen_by_others(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
+def test_build_arguments_are_not_seen_by_others(cli: DockerCli, tmp_path: Path) -> None:
     """Except those of several lines; nothing of the builder's environment becomes an argument."""
     text = 'FROM busybox\nARG SECRET\nARG HOME\nARG LINES\nRUN echo =$SECRET=$HOME=; echo "$LINES"; sleep 1000\n'
     where = str(context(tmp_path, text))
@@ -238,15 +238,27 @@ def test_build_arguments_are_not_seen_by_others(cli: DockerCli, engine: Seaway, 
     said: list[Result] = []
     building = threading.Thread(target=lambda: said.append(build(cli, "--no-cache", *values, where)))
     building.start()
-    steps = engine.root / "agent" / engine.node / "builds" / "w"
-    eventually(lambda: [*steps.glob("*/crun/*")], "the step", 30)
-    seen = command_lines()
-    builder = [words for words in seen.values() if words.startswith(b"/usr/bin/buildah\0")]
+
+    def sleeping() -> list[int]:
+        return [pid for pid, words in command_lines().items() if words.startswith(b"sleep\x001000\0")]
+
+    eventually(sleeping, "the step", 30)
+    builder = [words for words in command_lines().values() if words.startswith(b"/usr/bin/buildah\0")]
     assert builder and not any(b"a#b c" in words for words in builder)
-    for pid in [pid for pid, words in seen.items() if words.startswith(b"sleep\x001000\0")]:
+    for pid in sleeping():
         os.kill(pid, signal.SIGKILL)
     building.join(60)
     assert "=a#b c=/root=\none\ntwo" in said[0].out, said[0].out
+
+
+def test_an_image_that_is_removed_comes_back_from_the_cache(cli: DockerCli, tmp_path: Path, name: str) -> None:
+    words = ("-q", "-t", name, str(context(tmp_path, "FROM busybox\nRUN echo back > /back\n")))
+    image = build(cli, *words).out
+    assert build(cli, *words).out == image
+    cli("rmi", "--force", image)
+    assert name not in cli("images", "--format", "{{.Repository}}").lines
+    assert build(cli, *words).out == image
+    assert cli("run", "--rm", name, "cat", "/back").out == "back"
 
 
 @pytest.mark.seaway_only

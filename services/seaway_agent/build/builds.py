@@ -14,12 +14,12 @@ from pydantic import ValidationError
 
 from seaway_agent.archive.transfer import fail, produced_live, receive
 from seaway_agent.archive.walk import Write
-from seaway_agent.build import files, remote
+from seaway_agent.build import remote
 from seaway_agent.build.build_cgroup import BuildCgroup
 from seaway_agent.build.builder import Builder, BuildStopped
 from seaway_agent.build.cache import Cache, Gate
+from seaway_agent.build.course import Course
 from seaway_agent.build.kept import SHORT
-from seaway_agent.build.step_config import StepRefused
 from seaway_agent.build.step_rules import StepSetup
 from seaway_agent.build.store import BuildStore
 from seaway_agent.build.workspace import Workspace
@@ -49,11 +49,9 @@ from seaway_kit.tasks import Tasks, cancel
 
 log = logging.getLogger(__name__)
 MISSING: Final = "there is no builder on node {node}: install the package buildah there (apt-get install buildah)"
-_SHORT: Final = "the builder itself needed more than {bytes} bytes of memory (--build-memory-bytes)"
 _USED: Final = "--> "
 _MOST_GO: Final = 4 << 20
 _WAITING: Final = 1000
-_LAST_NOTES: Final = 8
 
 
 TellEvent = Callable[[EventChannel[BuildEvent], str, dict[str, str], Command], None]
@@ -121,6 +119,7 @@ class Builds:
         self._limits = limits
         self._platform = platform
         self._tell = tell
+        self._course = Course(place.buildah, setup.runtime, place.root / "store", setup.own_limits, limits.memory_bytes)
         self.store = BuildStore(place.buildah, place.root, setup.self_copying)
         self._gate = Gate()
         self.cache = Cache(self.store, limits.cache_bytes, self._gate)
@@ -283,7 +282,7 @@ class Builds:
         stream: ByteStream,
     ) -> None:
         step = await self._setup.prepare(stack, asked.id, asked.options, workspace.directory, self._root)
-        _write_files(workspace, asked.options, go, self._setup.runtime)
+        self._course.prepare(workspace, asked.options, go)
         launcher = Launcher(f"build-{asked.id[:12]}", self._setup.self_copying)
         await asyncio.to_thread(launcher.start)
         stack.push_async_callback(run_to_end, launcher.close)
@@ -300,7 +299,7 @@ class Builds:
             builder = Builder(workspace, launcher, cgroup, step.rules, step.etc_files, emit, flush)
             builders.append(builder)
             with builder:
-                emit(self._run(builder, workspace, asked, go))
+                emit(self._course.run(builder, workspace, asked.options, go))
 
         def stop() -> None:
             for builder in builders:
@@ -316,47 +315,6 @@ class Builds:
             for builder in builders:
                 build.used |= {name[:SHORT] for name in builder.caches}
                 builder.close()
-
-    def _run(self, builder: Builder, workspace: Workspace, asked: StartBuild, go: BuildGo) -> BuildRecord:
-        """Build, then push. In a thread."""
-        words = files.global_words(self._buildah, self._root / "store", workspace.directory)
-        env = files.environment(workspace.directory)
-        limits = self._setup.own_limits
-        try:
-            code = builder.run([*words, *files.build_words(asked.options, go.bases, workspace.directory, limits)], env)
-        except StepRefused as error:
-            builder.refuse(str(error))
-            return BuildRecord(kind="end", code=1)
-        image = builder.last_line
-        reach(Failpoint.BUILD_BUILT)
-        if code and builder.was_short_of_memory:
-            builder.refuse(_SHORT.format(bytes=self._limits.memory_bytes))
-        if code:
-            return BuildRecord(kind="end", code=code, text="\n".join(builder.notes[-_LAST_NOTES:]))
-        if not is_container_id(image):
-            return BuildRecord(kind="end", code=1, text="the builder named no image")
-        builder.notes.clear()
-        code = builder.run([*words, *files.push_words(image, go.url, go.repository, workspace.directory)], env)
-        reach(Failpoint.BUILD_PUSHED)
-        if code:
-            why = "\n".join(builder.notes[-_LAST_NOTES:])
-            return BuildRecord(kind="end", code=code, text=f"the image can't be stored: {why}")
-        return BuildRecord(kind="end", text=f"sha256:{image}")
-
-
-def _write_files(workspace: Workspace, options: BuildOptions, go: BuildGo, runtime: str) -> None:
-    workspace.write(
-        {
-            "registries.conf": files.registries_conf(go.url, go.bases),
-            "policy.json": files.policy_json(go.bases),
-            "arguments": files.arguments(options),
-            "auth.json": files.auth_json(go.url, go.token),
-            "storage.conf": '[storage]\ndriver = "overlay"\n',
-            "containers.conf": "",
-        }
-    )
-    workspace.write_program("runtime", files.runtime_script(runtime, workspace.directory))
-    workspace.write_program(f"{files.PROGRAMS}/git", files.git_script(workspace.directory))
 
 
 def _plan_of(found: Outline) -> BuildPlan:

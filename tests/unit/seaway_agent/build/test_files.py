@@ -52,6 +52,10 @@ def test_arguments_are_no_words_that_others_see() -> None:
     assert [word for word in words if word.startswith(("#", "LINES"))] == ["#=x", "LINES=a\nTOKEN=b"]
 
 
+def test_its_memory_is_collected_before_it_is_full() -> None:
+    assert int(files.thrift(1 << 30)["GOMEMLIMIT"]) < 1 << 30
+
+
 def test_git_tells_the_agent_and_comes_back_never() -> None:
     assert files.git_script(Path("/a b")) == "#!/bin/sh\nprintf 'git\\n' >'/a b'/ctl && read -r _ <'/a b'/go\nexit 1\n"
     assert files.environment(Path("/b"))["PATH"].startswith("/b/bin:/")
