@@ -225,7 +225,6 @@ def test_a_torn_cache_is_begun_anew(cli: DockerCli, engine: Seaway, tmp_path: Pa
     assert build(cli, "-q", where).code == 0
     images = engine.root / "agent" / engine.node / "builds" / "store" / "overlay-images" / "images.json"
     images.write_bytes(images.read_bytes()[:-20])
-    assert build(cli, "-q", where).code == 1
     eventually(lambda: build(cli, "-q", where).code == 0, "a build with a new cache", 30)
 
 

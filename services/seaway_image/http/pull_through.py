@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from seaway_contracts.builds import BASES, BUILT
 from seaway_contracts.errors import SeawayError
 from seaway_docker.references import Reference
 from seaway_image.http.access import Rights
@@ -32,6 +33,8 @@ class PullThrough:
         """Try to have it here; says why it isn't, empty if it is. A failure is remembered for a moment."""
         if not rights.fetch:
             return "it is not pulled for you"
+        if reference.name.startswith((BASES, BUILT)):
+            return "names of builds are this service's own"
         host = urlsplit(f"//{reference.domain}").hostname or ""
         if is_loopback(host) and not rights.local:
             return "registries on this machine are not asked for you"
