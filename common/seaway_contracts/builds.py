@@ -128,9 +128,14 @@ class BuildEvent(Payload):
 
 
 class CachedStep(Payload):
-    """One entry of a node's build cache: an image of a step. `size` in bytes of what only this step added."""
+    """One entry of a node's build cache. `kind` as Docker names it.
+
+    `regular` is an image of a step, with `size` in bytes of what only this step added; `exec.cachemount` a directory
+    that steps keep.
+    """
 
     id: str
+    kind: str = "regular"
     parent: str = ""
     description: str = ""
     created_ns: int = 0

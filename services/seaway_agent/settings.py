@@ -14,12 +14,16 @@ from seaway_kit.settings import ServiceSettings
 
 @dataclass(frozen=True)
 class BuildLimits:
-    """What builds may take of a node: how many run at once, seconds for each, bytes of a context and of the cache."""
+    """What builds may take of a node: how many run at once, seconds for each, bytes of a context and of the cache.
+
+    `memory_bytes`: of a builder itself.
+    """
 
     at_once: int = 4
     seconds: float = 4 * 3600.0
     context_bytes: int = 64 << 30
     cache_bytes: int = 20 << 30
+    memory_bytes: int = 2 << 30
 
 
 class AgentSettings(ServiceSettings):
@@ -59,10 +63,15 @@ class AgentSettings(ServiceSettings):
     build_cache_bytes: int = Field(20 << 30, ge=0)
     """The build cache's size, above which its oldest entries are removed."""
 
+    build_memory_bytes: int = Field(2 << 30, ge=64 << 20)
+    """The memory of a build's builder itself, beside that of its steps."""
+
     @property
     def build_limits(self) -> BuildLimits:
         """The bounds of builds."""
-        return BuildLimits(self.builds, self.build_s, self.build_context_bytes, self.build_cache_bytes)
+        return BuildLimits(
+            self.builds, self.build_s, self.build_context_bytes, self.build_cache_bytes, self.build_memory_bytes
+        )
 
     @field_validator("metrics_container_labels", mode="before")
     @classmethod

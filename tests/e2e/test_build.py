@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import tarfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import docker
 import pytest
 from e2e_rig.api import Api
 from e2e_rig.docker_cli import DockerCli, Result
+from e2e_rig.processes import command_lines
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
@@ -205,13 +207,57 @@ def _expect_nothing_left(engine: Seaway) -> None:
 
 @pytest.mark.seaway_only
 def test_the_cache_is_shown_and_pruned(cli: DockerCli, tmp_path: Path) -> None:
-    where = str(context(tmp_path, "FROM busybox\nRUN head -c 200000 /dev/zero > /z\n"))
+    text = "FROM busybox\nRUN --mount=type=cache,target=/c head -c 200000 /dev/zero | tee /z > /c/z\n"
+    where = str(context(tmp_path, text))
     assert build(cli, "-q", where).code == 0
+    shown = json.loads(cli("system", "df", "-v", "--format", "{{json .}}").out)["BuildCache"]
+    assert "exec.cachemount" in [one["CacheType"] for one in shown], shown
     assert int(cli("system", "df", "--format", "{{.Type}} {{.TotalCount}}").lines[-1].split()[-1]) > 0
     pruned = cli("builder", "prune", "--force", "--all", **CLASSIC)
     assert "Total reclaimed space" in pruned.out or "Total:" in pruned.out, pruned.out
     assert cli("system", "df", "--format", "{{.Type}} {{.TotalCount}}").lines[-1].split()[-1] == "0"
     assert build(cli, "-q", where).code == 0
+
+
+@pytest.mark.seaway_only
+def test_a_torn_cache_is_begun_anew(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
+    where = str(context(tmp_path, "FROM busybox\nRUN echo torn\n"))
+    assert build(cli, "-q", where).code == 0
+    images = engine.root / "agent" / engine.node / "builds" / "store" / "overlay-images" / "images.json"
+    images.write_bytes(images.read_bytes()[:-20])
+    eventually(lambda: build(cli, "-q", where).code == 0, "a build with a new cache", 30)
+
+
+@pytest.mark.seaway_only
+def test_build_arguments_are_not_seen_by_others(cli: DockerCli, tmp_path: Path) -> None:
+    """Except those of several lines; nothing of the builder's environment becomes an argument."""
+    text = 'FROM busybox\nARG SECRET\nARG HOME\nARG LINES\nRUN echo =$SECRET=$HOME=; echo "$LINES"; sleep 1000\n'
+    where = str(context(tmp_path, text))
+    values = ("--build-arg", "SECRET=a#b c", "--build-arg", "LINES=one\ntwo")
+    said: list[Result] = []
+    building = threading.Thread(target=lambda: said.append(build(cli, "--no-cache", *values, where)))
+    building.start()
+
+    def sleeping() -> list[int]:
+        return [pid for pid, words in command_lines().items() if words.startswith(b"sleep\x001000\0")]
+
+    eventually(sleeping, "the step", 30)
+    builder = [words for words in command_lines().values() if words.startswith(b"/usr/bin/buildah\0")]
+    assert builder and not any(b"a#b c" in words for words in builder)
+    for pid in sleeping():
+        os.kill(pid, signal.SIGKILL)
+    building.join(60)
+    assert "=a#b c=/root=\none\ntwo" in said[0].out, said[0].out
+
+
+def test_an_image_that_is_removed_comes_back_from_the_cache(cli: DockerCli, tmp_path: Path, name: str) -> None:
+    words = ("-q", "-t", name, str(context(tmp_path, "FROM busybox\nRUN echo back > /back\n")))
+    image = build(cli, *words).out
+    assert build(cli, *words).out == image
+    cli("rmi", "--force", image)
+    assert name not in cli("images", "--format", "{{.Repository}}").lines
+    assert build(cli, *words).out == image
+    assert cli("run", "--rm", name, "cat", "/back").out == "back"
 
 
 @pytest.mark.seaway_only

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from e2e_rig.api import Api
+from e2e_rig.git_site import git_site
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 from tests.hostile.builds import LEADING_OUT, NOT_BUILT, SECRET, of_dockerfile
@@ -49,6 +50,17 @@ def test_is_not_built(api: Api, number: int) -> None:
 def test_nothing_outside_is_read(api: Api, name: str) -> None:
     reply = api.request("POST", "/build?nocache=1", LEADING_OUT[name], _TAR, timeout=60)
     assert _WORD not in reply.body, reply.body
+
+
+@pytest.mark.parametrize("steps", ["ADD {url} /x", "ENV U={url}\nADD $U /x"])
+@pytest.mark.parametrize("fragment", ["", "#none", "#main:" + "../" * 30 + "etc"])
+def test_no_repository_leads_out(api: Api, tmp_path: Path, steps: str, fragment: str) -> None:
+    """The builder's own git takes a directory above the repository, and its own files where it can't fetch one."""
+    with git_site(tmp_path / "repository", {"f": "text"}) as url:
+        text = "FROM busybox\n" + steps.format(url=url + fragment) + "\nRUN cat /x/seaway-secret /x/auth.json || true\n"
+        said = api.request("POST", "/build?nocache=1", of_dockerfile(text), _TAR, timeout=60).body
+    assert _WORD not in said and b"auths" not in said and b"Successfully built" not in said, said
+    assert b"ADD of a git repository needs BuildKit" in said, said
 
 
 def _built(api: Api, script: str, query: str = "") -> bytes:

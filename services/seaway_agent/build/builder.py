@@ -16,10 +16,9 @@ from typing import Final
 
 import orjson
 
+from seaway_agent.build.build_cgroup import BuildCgroup
 from seaway_agent.build.step_config import StepRefused, StepRules, confined
 from seaway_agent.build.workspace import PIPES, Workspace
-from seaway_agent.kernel import cgroups
-from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.spawn import Spawned, spawn
 from seaway_agent.runtime.failures import refused_launch, runtime_failure
@@ -32,9 +31,9 @@ MOST_NOTES: Final = 64 << 10
 _PIPE: Final = 64 << 10
 # Waits for a line, so that the program has its cgroup before it does anything.
 _GATE: Final = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
-_HANG_S: Final = 5.0
 _UNKNOWN: Final = 255
 _MOST_ARGS: Final = 64
+_NO_GIT: Final = "ADD of a git repository needs BuildKit: build with buildx, or fetch it in a RUN step"
 
 
 class BuildStopped(Exception):
@@ -73,7 +72,7 @@ class Builder:
         self,
         workspace: Workspace,
         launcher: Launcher,
-        host: CgroupLayout,
+        cgroup: BuildCgroup,
         rules: StepRules,
         etc_files: Callable[[str], Mapping[str, str]],
         emit: Emit,
@@ -83,8 +82,7 @@ class Builder:
         self._workspace = workspace
         self._directory = workspace.directory
         self._launcher = launcher
-        self._host = host
-        self._cgroup = rules.cgroup
+        self._cgroup = cgroup
         self._rules = rules
         self._etc_files = etc_files
         self._emit = emit
@@ -96,6 +94,8 @@ class Builder:
         self._creating = False
         self._texts = {"out": _Texts(), "err": _Texts()}
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.caches: set[str] = set()
+        """The directories of `RUN --mount=type=cache` that its steps have used."""
         self.last_line = ""
         """The last line that the builder printed."""
         self.notes: list[str] = []
@@ -106,7 +106,7 @@ class Builder:
             fd = os.open(self._directory / name, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             self._stack.callback(os.close, fd)
             self._pipes[name] = fd
-        cgroups.make(self._host, f"{self._cgroup}/builder")
+        self._cgroup.make()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,27 +123,32 @@ class Builder:
         os.close(self._stop_write)
 
     def run(self, argv: Sequence[str], env: dict[str, str]) -> int:
-        """Run it to its end; its exit code. Raises OSError, BuildStopped; then nothing of it runs on."""
+        """Run it to its end; its exit code. Raises OSError, BuildStopped, StepRefused; then nothing of it runs on."""
         with _Pipe() as gate, _Pipe() as out, _Pipe() as err:
             fds = {0: gate.reading, 1: out.writing, 2: err.writing}
-            child = self._launcher.call(spawn, [*_GATE, *argv], env=env, cwd=str(self._directory), fds=fds).result()
+            child = self._launcher.call(spawn, [*_GATE, *argv], env=env, cwd=self._workspace.nowhere, fds=fds).result()
             try:
-                cgroups.move(self._host, f"{self._cgroup}/builder", child.pid)
+                self._cgroup.take(child.pid)
                 for pipe, fd in ((gate, gate.reading), (out, out.writing), (err, err.writing)):
                     pipe.close(fd)
                 os.write(gate.writing, b"\n")
                 self._follow(child, out.reading, err.reading)
                 return _reap(child)
             except BaseException:
-                self.kill()
+                self._cgroup.kill()
                 _reap(child)
                 raise
             finally:
                 os.close(child.pidfd)
 
-    def kill(self) -> None:
-        """End everything in the build's cgroup. Raises OSError, TimeoutError."""
-        cgroups.kill_all(self._host, self._cgroup, seconds=_HANG_S)
+    @property
+    def was_short_of_memory(self) -> bool:
+        """Whether it needed more than there is for it; of the last run."""
+        return self._cgroup.was_short()
+
+    def refuse(self, text: str) -> None:
+        """Say why the step can't be carried out."""
+        self._emit(BuildRecord(kind="refused", text=text))
 
     # --- what comes
 
@@ -212,7 +217,9 @@ class Builder:
         elif verb == "failed":
             self._creating = False
             text = (_drained(self._pipes["err"]) + _drained(self._pipes["out"])).decode(errors="replace")
-            self._emit(BuildRecord(kind="refused", text=runtime_failure(text[:MOST_LINE]).message))
+            self.refuse(runtime_failure(text[:MOST_LINE]).message)
+        elif verb == "git":
+            raise StepRefused(_NO_GIT)
         os.write(self._pipes["go"], answer)
 
     def _prepare(self, bundle: Path) -> bytes:
@@ -223,14 +230,19 @@ class Builder:
             for mount in config.get("mounts") or []:
                 if str(mount.get("source", "")).startswith("/"):
                     mount["source"] = os.path.realpath(mount["source"])
+                    self._note_cache(Path(mount["source"]))
             self._workspace.write_shown(self._etc_files(name[:12]))
             write_private(bundle / "config.json", orjson.dumps(confined(config, name, self._rules)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StepRefused) as error:
-            self._emit(BuildRecord(kind="refused", text=refused_launch(str(error)).message))
+            self.refuse(refused_launch(str(error)).message)
             return b"no\n"
         args = tuple(str(word)[:MOST_LINE] for word in config["process"]["args"])
         self._emit(BuildRecord(kind="run", text=name, args=args[:_MOST_ARGS]))
         return b"go\n"
+
+    def _note_cache(self, source: Path) -> None:
+        if str(source.parent) == self._rules.shared:
+            self.caches.add(source.name)
 
 
 class _Pipe:

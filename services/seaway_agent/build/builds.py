@@ -14,14 +14,15 @@ from pydantic import ValidationError
 
 from seaway_agent.archive.transfer import fail, produced_live, receive
 from seaway_agent.archive.walk import Write
-from seaway_agent.build import files, remote
+from seaway_agent.build import remote
+from seaway_agent.build.build_cgroup import BuildCgroup
 from seaway_agent.build.builder import Builder, BuildStopped
 from seaway_agent.build.cache import Cache, Gate
+from seaway_agent.build.course import Course
+from seaway_agent.build.kept import SHORT
 from seaway_agent.build.step_rules import StepSetup
 from seaway_agent.build.store import BuildStore
 from seaway_agent.build.workspace import Workspace
-from seaway_agent.kernel import cgroups
-from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.rootfs.threads import run_to_end
 from seaway_agent.settings import BuildLimits
@@ -51,7 +52,6 @@ MISSING: Final = "there is no builder on node {node}: install the package builda
 _USED: Final = "--> "
 _MOST_GO: Final = 4 << 20
 _WAITING: Final = 1000
-_LAST_NOTES: Final = 8
 
 
 TellEvent = Callable[[EventChannel[BuildEvent], str, dict[str, str], Command], None]
@@ -119,6 +119,7 @@ class Builds:
         self._limits = limits
         self._platform = platform
         self._tell = tell
+        self._course = Course(place.buildah, setup.runtime, place.root / "store", setup.own_limits, limits.memory_bytes)
         self.store = BuildStore(place.buildah, place.root, setup.self_copying)
         self._gate = Gate()
         self.cache = Cache(self.store, limits.cache_bytes, self._gate)
@@ -160,7 +161,7 @@ class Builds:
 
     def _sweep(self) -> None:
         try:
-            _end_cgroup(self._setup.host, self._setup.parent)
+            BuildCgroup(self._setup.host, self._setup.parent, 0).remove()
             self.store.sweep()
             self.cache.load()
         except (OSError, SeawayError) as error:
@@ -235,15 +236,18 @@ class Builds:
         return asked.options.dockerfile
 
     async def _fetch_context(self, stack: AsyncExitStack, workspace: Workspace, asked: StartBuild) -> str:
-        host, cgroup = self._setup.host, f"{self._setup.parent}/{asked.id}"
-        stack.push_async_callback(run_to_end, lambda: _end_cgroup(host, cgroup))
+        cgroup = self._cgroup(asked.id)
+        stack.push_async_callback(run_to_end, cgroup.remove)
 
         def join(pid: int) -> None:
-            cgroups.make(host, f"{cgroup}/builder")
-            cgroups.move(host, f"{cgroup}/builder", pid)
+            cgroup.make()
+            cgroup.take(pid)
 
         options = asked.options
         return await remote.fetch(options.remote, options.dockerfile, workspace, self._limits.context_bytes, join)
+
+    def _cgroup(self, identifier: str) -> BuildCgroup:
+        return BuildCgroup(self._setup.host, f"{self._setup.parent}/{identifier}", self._limits.memory_bytes)
 
     def _clear(self, workspace: Workspace) -> None:
         """Remove a build's directory, and the working containers that it has if it was killed."""
@@ -278,11 +282,12 @@ class Builds:
         stream: ByteStream,
     ) -> None:
         step = await self._setup.prepare(stack, asked.id, asked.options, workspace.directory, self._root)
-        _write_files(workspace, go, self._setup.runtime)
+        self._course.prepare(workspace, asked.options, go)
         launcher = Launcher(f"build-{asked.id[:12]}", self._setup.self_copying)
         await asyncio.to_thread(launcher.start)
         stack.push_async_callback(run_to_end, launcher.close)
-        stack.push_async_callback(run_to_end, lambda: _end_cgroup(self._setup.host, step.rules.cgroup))
+        cgroup = self._cgroup(asked.id)
+        stack.push_async_callback(run_to_end, cgroup.remove)
 
         builders: list[Builder] = []
 
@@ -291,10 +296,10 @@ class Builds:
                 build.note(record)
                 write(_line(record))
 
-            builder = Builder(workspace, launcher, self._setup.host, step.rules, step.etc_files, emit, flush)
+            builder = Builder(workspace, launcher, cgroup, step.rules, step.etc_files, emit, flush)
             builders.append(builder)
             with builder:
-                emit(self._run(builder, workspace, asked, go))
+                emit(self._course.run(builder, workspace, asked.options, go))
 
         def stop() -> None:
             for builder in builders:
@@ -308,46 +313,8 @@ class Builds:
             raise unavailable("the build was stopped") from None
         finally:
             for builder in builders:
+                build.used |= {name[:SHORT] for name in builder.caches}
                 builder.close()
-
-    def _run(self, builder: Builder, workspace: Workspace, asked: StartBuild, go: BuildGo) -> BuildRecord:
-        """Build, then push. In a thread."""
-        words = files.global_words(self._buildah, self._root / "store", workspace.directory)
-        env = files.environment(workspace.directory)
-        limits = self._setup.own_limits
-        code = builder.run([*words, *files.build_words(asked.options, go.bases, workspace.directory, limits)], env)
-        image = builder.last_line
-        reach(Failpoint.BUILD_BUILT)
-        if code:
-            return BuildRecord(kind="end", code=code, text="\n".join(builder.notes[-_LAST_NOTES:]))
-        if not is_container_id(image):
-            return BuildRecord(kind="end", code=1, text="the builder named no image")
-        builder.notes.clear()
-        code = builder.run([*words, *files.push_words(image, go.url, go.repository, workspace.directory)], env)
-        reach(Failpoint.BUILD_PUSHED)
-        if code:
-            why = "\n".join(builder.notes[-_LAST_NOTES:])
-            return BuildRecord(kind="end", code=code, text=f"the image can't be stored: {why}")
-        return BuildRecord(kind="end", text=f"sha256:{image}")
-
-
-def _end_cgroup(host: CgroupLayout, path: str) -> None:
-    if any(cgroups.procs(directory) for directory in host.directories(path)):
-        cgroups.kill_all(host, path)
-    cgroups.remove(host.directories(path))
-
-
-def _write_files(workspace: Workspace, go: BuildGo, runtime: str) -> None:
-    workspace.write(
-        {
-            "registries.conf": files.registries_conf(go.url, go.bases),
-            "policy.json": files.policy_json(go.bases),
-            "auth.json": files.auth_json(go.url, go.token),
-            "storage.conf": '[storage]\ndriver = "overlay"\n',
-            "containers.conf": "",
-        }
-    )
-    workspace.write_runtime(files.runtime_script(runtime, workspace.directory))
 
 
 def _plan_of(found: Outline) -> BuildPlan:

@@ -4,20 +4,22 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from seaway_agent.build.kept import KIND, KeptDirectories
 from seaway_agent.build.store import BuildStore, oldest, wanted
 from seaway_agent.rootfs.threads import run_to_end
-from seaway_contracts.builds import BuildCache, PruneBuildCache, PrunedBuildCache
+from seaway_contracts.builds import BuildCache, CachedStep, PruneBuildCache, PrunedBuildCache
 from seaway_contracts.errors import SeawayError
 from seaway_kit.private_files import write_private
 
 log = logging.getLogger(__name__)
 _MOST_LISTED: Final = 1_000
 _MOST_KNOWN: Final = 20_000
+_MOST_ABOVE: Final = 1 << 30
 
 
 class Gate:
@@ -55,12 +57,16 @@ class Gate:
 
 
 class Cache:
-    """Removes nothing while a build is at work, which may need it."""
+    """Removes nothing while a build is at work, which may need it.
+
+    Where one always is, the oldest steps that no build has open go when the cache takes twice its bound.
+    """
 
     def __init__(self, store: BuildStore, bound: int, gate: Gate) -> None:
         self._store = store
         self._bound = bound
         self._gate = gate
+        self._kept = KeptDirectories(store.root / "mounts")
         self._used: dict[str, int] = {}
 
     @property
@@ -77,6 +83,7 @@ class Cache:
 
     def note(self, short_ids: Collection[str]) -> None:
         """A build has used these, by the first 12 digits of their ids."""
+        self._kept.note(short_ids)
         now = time.time_ns()
         for one in short_ids:
             self._used.pop(one, None)
@@ -86,15 +93,24 @@ class Cache:
 
     async def list(self) -> BuildCache:
         """What is there."""
-        steps = await asyncio.to_thread(self._store.steps, dict(self._used))
+        steps = await asyncio.to_thread(self._entries)
         return BuildCache(steps=tuple(steps[:_MOST_LISTED]), left_out=max(0, len(steps) - _MOST_LISTED))
+
+    def _entries(self) -> Sequence[CachedStep]:
+        """All, the latest used first."""
+        used = dict(self._used)
+        found = [*self._store.steps(used), *self._kept.entries(used)]
+        return sorted(found, key=lambda one: (one.used_ns, one.created_ns), reverse=True)
+
+    def _size(self) -> int:
+        return self._store.size() + self._kept.size()
 
     async def prune(self, asked: PruneBuildCache) -> PrunedBuildCache:
         """Remove what is asked for. Raises SeawayError."""
         async with self._gate.alone() as alone:
             if not alone:
                 return PrunedBuildCache()
-            return await run_to_end(lambda: self._prune(asked))
+            return await run_to_end(lambda: self._prune(asked, alone))
 
     async def settle(self) -> None:
         """After a build: write down the uses; remove what killed ones left, and the oldest steps beyond the bound."""
@@ -107,18 +123,20 @@ class Cache:
     def _settle(self, alone: bool) -> None:
         if self._store.root.exists():
             write_private(self._file, json.dumps(self._used).encode())
-        if not alone:
-            return
-        self._store.remove_containers()
-        if self._store.size() > self._bound:
-            freed = self._prune(PruneBuildCache(keep_bytes=self._bound))
+        if alone:
+            self._store.mend()
+            self._store.remove_containers()
+        if self._size() > (self._bound if alone else self._bound + max(self._bound, _MOST_ABOVE)):
+            freed = self._prune(PruneBuildCache(keep_bytes=self._bound), alone)
             log.info("removed %d old entries of the build cache: %d bytes", len(freed.ids), freed.reclaimed)
 
-    def _prune(self, asked: PruneBuildCache) -> PrunedBuildCache:
-        steps = wanted(self._store.steps(dict(self._used)), asked.ids, asked.before_ns)
-        before = self._store.size()
-        gone = oldest(steps, before, asked.keep_bytes) if asked.keep_bytes else [step.id for step in steps]
+    def _prune(self, asked: PruneBuildCache, alone: bool) -> PrunedBuildCache:
+        entries = [one for one in self._entries() if alone or one.kind != KIND]
+        steps = wanted(entries, asked.ids, asked.before_ns)
+        before = self._size()
+        gone = oldest(steps, before, asked.keep_bytes) if asked.keep_bytes else steps
         if not gone:
             return PrunedBuildCache()
-        self._store.remove_images(gone)
-        return PrunedBuildCache(ids=tuple(gone), reclaimed=max(0, before - self._store.size()))
+        self._kept.remove({one.id for one in gone if one.kind == KIND})
+        self._store.remove_images([one.id for one in gone if one.kind != KIND], force=alone)
+        return PrunedBuildCache(ids=tuple(one.id for one in gone), reclaimed=max(0, before - self._size()))

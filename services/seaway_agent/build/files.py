@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from seaway_contracts.builds import BuildBase, BuildOptions
+from seaway_contracts.builds import BuildBase, BuildGo, BuildOptions
 
 USER: Final = "build"
 """The user name beside the token: the image service looks at the token alone."""
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROGRAMS: Final = "bin"
+"""The directory of a build with programs that the builder finds before those of the node."""
 _ACCEPT: Final = [{"type": "insecureAcceptAnything"}]
 _REJECT: Final = [{"type": "reject"}]
 # Nobody has this registry: names that no base has lead nowhere.
@@ -81,10 +83,20 @@ exec {program} --root "$d/crun" "$@"
 """
 
 
+def git_script(directory: Path) -> str:
+    """What the builder finds as git: it tells the agent, which ends the build, and never comes back.
+
+    The builder (buildah 1.39, add.go) would follow a repository's directory out of it, onto the node's disk, and take
+    its own working directory where a repository can't be fetched.
+    """
+    place = shlex.quote(str(directory))
+    return f"#!/bin/sh\nprintf 'git\\n' >{place}/ctl && read -r _ <{place}/go\nexit 1\n"
+
+
 def environment(directory: Path) -> dict[str, str]:
     """The builder's variables: it reads none of the host's settings, and writes nowhere else."""
     return {
-        "PATH": PATH,
+        "PATH": f"{directory / PROGRAMS}:{PATH}",
         "HOME": str(directory / "home"),
         "TMPDIR": str(directory / "tmp"),
         "XDG_RUNTIME_DIR": str(directory / "home"),
@@ -93,6 +105,11 @@ def environment(directory: Path) -> dict[str, str]:
         "CONTAINERS_CONF": str(directory / "containers.conf"),
         "REGISTRY_AUTH_FILE": str(directory / "auth.json"),
     }
+
+
+def thrift(memory: int) -> dict[str, str]:
+    """How the builder, a Go program, collects its garbage: seldom, as it ends soon, but before its memory is full."""
+    return {"GOGC": "400", "GOMEMLIMIT": str(memory * 3 // 4)}
 
 
 def global_words(buildah: str, store: Path, directory: Path) -> list[str]:
@@ -118,8 +135,9 @@ def build_words(
         words += ["--ulimit", f"{name}={soft}:{hard}"]
     for base in bases:
         words += ["--build-context", f"{base.name}=docker-image://{base.source}"]
+    words += ["--build-arg-file", str(directory / "arguments")]
     for name, value in options.args.items():
-        words += ["--build-arg", f"{name}={value}"] if value is not None else []
+        words += ["--build-arg", f"{name}={value}"] if value is not None and not _fits_a_line(name, value) else []
     for name, text in options.labels.items():
         words += ["--label", f"{name}={text}"]
     words += ["--target", options.target] if options.target else []
@@ -127,8 +145,18 @@ def build_words(
     return [*words, str(directory / "context")]
 
 
-def push_words(image: str, url: str, repository: str, directory: Path) -> list[str]:
+def arguments(options: BuildOptions) -> str:
+    """The build arguments as a file, one a line: all users of a node see a program's words, and some are secrets."""
+    given = [(name, value) for name, value in options.args.items() if value is not None]
+    return "".join(f"{name}={value}\n" for name, value in given if _fits_a_line(name, value))
+
+
+def _fits_a_line(name: str, value: str) -> bool:
+    return "\n" not in name + value and not name.startswith("#")
+
+
+def push_words(image: str, go: BuildGo, directory: Path) -> list[str]:
     """`push …`: the image of that id into the image service."""
     words = ["push", "--quiet", "--signature-policy", str(directory / "policy.json")]
     words += ["--authfile", str(directory / "auth.json"), "--format", "v2s2"]
-    return [*words, image, f"docker://{host_of(url)}/{repository}:latest"]
+    return [*words, image, f"docker://{host_of(go.url)}/{go.repository}:latest"]

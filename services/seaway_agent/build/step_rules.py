@@ -25,6 +25,8 @@ from seaway_contracts.errors import bad_request, internal
 
 _ARCHITECTURES: Final = {"x86_64": ("amd64", ""), "aarch64": ("arm64", ""), "armv7l": ("arm", "v7")}
 _RESOLV: Final = Path("/etc/resolv.conf")
+_SHOWN: Final = ("context", "tmp", "runroot")
+"""What steps may mount of their build's directory: the context, and what the builder makes for them."""
 JOINED: Final = "container:"
 NamespacePath = Callable[[str], str]
 """The path of a running container's network namespace. Raises SeawayError."""
@@ -72,7 +74,7 @@ class StepSetup:
             cgroup=f"{self.parent}/{identifier}",
             network=path,
             files=str(directory),
-            sources=(str(directory), str(root / "store"), str(root / "mounts")),
+            sources=(*(str(directory / name) for name in _SHOWN), str(root / "store"), str(root / "mounts")),
             shared=str(root / "mounts"),
             seccomp=None if compiled else self.seccomp.default_section(),
             annotations={seccomp_bpf.ANNOTATION: compiled} if compiled else {},

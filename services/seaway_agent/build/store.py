@@ -24,6 +24,7 @@ from seaway_kit.private_files import make_private_directory, write_private
 
 log = logging.getLogger(__name__)
 _SHORT: Final = 12
+_KINDS: Final = ("images", "layers", "containers")
 _AT_ONCE: Final = 100
 _MOST_ERROR: Final = 4096
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -62,12 +63,32 @@ class BuildStore:
             return []
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
+    def is_torn(self) -> bool:
+        """Whether a list of the builder's can't be read, as after a power cut: then no build works."""
+        return any(self._is_torn(self.directory / f"overlay-{kind}" / f"{kind}.json") for kind in _KINDS)
+
+    @staticmethod
+    def _is_torn(path: Path) -> bool:
+        try:
+            json.loads(path.read_bytes() or b"[]")
+        except FileNotFoundError:
+            return False
+        except ValueError:
+            return True
+        return False
+
     # --- removing
 
-    def remove_images(self, ids: Sequence[str]) -> None:
-        """Remove cached steps. Raises SeawayError."""
+    def mend(self) -> None:
+        """Begin anew where it is torn: it is a cache. Only while no build is at work. Raises OSError."""
+        if self.is_torn():
+            log.warning("the build cache can't be read and is removed: %s", self.directory)
+            shutil.rmtree(self.directory)
+
+    def remove_images(self, ids: Sequence[str], *, force: bool = True) -> None:
+        """Remove cached steps; without `force` those that no build has open. Raises SeawayError."""
         for at in range(0, len(ids), _AT_ONCE):
-            self._run(["rmi", "--force", *ids[at : at + _AT_ONCE]])
+            self._run(["rmi", *(["--force"] if force else []), *ids[at : at + _AT_ONCE]])
 
     def remove_containers(self, ids: Iterable[str] | None = None) -> None:
         """Remove what killed builds left: of these working containers, or of all. Raises SeawayError."""
@@ -83,6 +104,7 @@ class BuildStore:
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self.root / "w"):
                 shutil.rmtree(entry.path)
+        self.mend()
         if self.buildah:
             self.remove_containers()
 
@@ -146,13 +168,13 @@ def _time_ns(text: str) -> int:
     return int(seconds) * 1_000_000_000 + int((digits + "0" * 9)[:9] or 0)
 
 
-def oldest(steps: Sequence[CachedStep], size: int, keep: int) -> list[str]:
-    """The ids to remove, the least recently used first, until `keep` of `size` bytes are left."""
-    gone: list[str] = []
+def oldest(steps: Sequence[CachedStep], size: int, keep: int) -> list[CachedStep]:
+    """Those to remove, the least recently used first, until `keep` of `size` bytes are left."""
+    gone: list[CachedStep] = []
     for step in reversed(steps):
         if size <= keep:
             break
-        gone.append(step.id)
+        gone.append(step)
         size -= step.size
     return gone
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.archive.extract import Extractor, Target
+from seaway_agent.build.files import PROGRAMS
 from seaway_agent.kernel import paths
 from seaway_archive.assembly import TarLimits
 from seaway_archive.entries import Kind
@@ -22,7 +23,7 @@ from seaway_docker.dockerfile import MOST_BYTES
 from seaway_kit.private_files import make_private_directory, write_private
 
 PIPES: Final = ("ctl", "go", "out", "err")
-_DIRECTORIES: Final = ("context", "runroot", "tmp", "home", "empty", "crun")
+_DIRECTORIES: Final = ("context", "runroot", "tmp", "home", "empty", "crun", PROGRAMS)
 _DEVICES: Final = frozenset((Kind.CHARACTER, Kind.BLOCK))
 _BAD_NAMES: Final = frozenset(
     (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV)
@@ -59,6 +60,11 @@ class Workspace:
             return [path.name for path in (self.directory / "runroot" / "overlay-containers").iterdir()]
         except FileNotFoundError:
             return []
+
+    @property
+    def nowhere(self) -> str:
+        """An empty directory for programs to begin in."""
+        return str(self.directory / "empty")
 
     @property
     def context(self) -> Path:
@@ -134,7 +140,7 @@ class Workspace:
             path.write_text(text)
             path.chmod(0o644)
 
-    def write_runtime(self, script: str) -> None:
-        """Write the OCI runtime that the builder calls."""
-        write_private(self.directory / "runtime", script.encode())
-        (self.directory / "runtime").chmod(0o700)
+    def write_program(self, name: str, script: str) -> None:
+        """Write a program that the builder calls."""
+        write_private(self.directory / name, script.encode())
+        (self.directory / name).chmod(0o700)

@@ -9,12 +9,11 @@ from seaway_docker.filters import Filters, parse_filters
 from seaway_docker.patterns import searcher
 from seaway_docker.timestamps import parse_timestamp
 
-TYPE: Final = "regular"
 _FAILED: Final = "failed to prune build cache: "
 _VALUES: Final[Mapping[str, Callable[[CachedStep], str]]] = {
     "id": lambda step: step.id,
     "parent": lambda step: step.parent,
-    "type": lambda _: TYPE,
+    "type": lambda step: step.kind,
     "description": lambda step: step.description,
 }
 _FLAGS: Final[Mapping[str, Callable[[CachedStep], bool]]] = {

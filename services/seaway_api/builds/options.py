@@ -9,8 +9,10 @@ from multidict import MultiMapping
 
 from seaway_contracts.builds import BuildOptions
 from seaway_contracts.containers import Resources, Ulimit
+from seaway_contracts.errors import internal
 from seaway_contracts.images import RegistryAuth
 from seaway_docker.errors import InvalidParameter
+from seaway_docker.go_syntax import syntax_error
 from seaway_docker.references import parse_reference
 
 _FALSE: Final = frozenset(("", "0", "no", "false", "none"))
@@ -40,7 +42,7 @@ class BuildRequest:
 
 
 def build_request(query: MultiMapping[str]) -> BuildRequest:
-    """Raises InvalidParameter (400)."""
+    """Raises InvalidParameter (400), and SeawayError (500) where dockerd does that."""
     if query.getall("securityopt", []):
         raise InvalidParameter(_SECURITY)
     if query.get("isolation", "").lower() not in ("", "default"):
@@ -86,7 +88,7 @@ def _number(query: MultiMapping[str], key: str) -> int:
     digits = text.removeprefix("-")
     if not text or not (digits.isascii() and digits.isdigit() and len(digits) < 20):
         if text and key == "shmsize":
-            raise InvalidParameter(f'strconv.ParseInt: parsing "{text[:64]}": invalid syntax')
+            raise internal(f'strconv.ParseInt: parsing "{text[:64]}": invalid syntax')
         return 0
     return max(-_MOST, min(int(text), _MOST))
 
@@ -124,7 +126,7 @@ def _json(query: MultiMapping[str], key: str, what: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise InvalidParameter(f"error reading {what}: {error}") from None
+        raise InvalidParameter(f"error reading {what}: {syntax_error(text) or error}") from None
 
 
 def _texts(query: MultiMapping[str], key: str, what: str, *, nullable: bool = False) -> dict[str, str | None]:
@@ -152,21 +154,33 @@ def _kind(value: object) -> str:
 
 
 def _cache_from(query: MultiMapping[str]) -> tuple[str, ...]:
-    found = _json(query, "cachefrom", "cache-from") or []
+    found = _json(query, "cachefrom", "cache-from")
+    if found is None:
+        return ()
     if not isinstance(found, list):
-        raise InvalidParameter("error reading cache-from: a list of images is expected")
-    return tuple(str(one) for one in found)
+        raise InvalidParameter(
+            f"error reading cache-from: json: cannot unmarshal {_kind(found)} into Go value of type []string"
+        )
+    for value in found:
+        if not isinstance(value, str):
+            raise InvalidParameter(
+                f"error reading cache-from: json: cannot unmarshal {_kind(value)} into Go value of type string"
+            )
+    return tuple(found)
 
 
 def _tags(texts: Sequence[str]) -> tuple[str, ...]:
-    """The names with their tags, each once. Raises InvalidReference."""
+    """The names with their tags, each once. Raises SeawayError (500, as dockerd)."""
     found: dict[str, None] = {}
     for text in texts:
         if not text:
             continue
-        reference = parse_reference(text)
+        try:
+            reference = parse_reference(text)
+        except InvalidParameter as error:
+            raise internal(str(error)) from None
         if reference.digest is not None:
-            raise InvalidParameter("build tag cannot contain a digest")
+            raise internal("build tag cannot contain a digest")
         found[reference.with_default_tag().familiar] = None
     return tuple(found)
 

@@ -14,7 +14,6 @@ from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.registry_auth import parse_registry_config
 from seaway_contracts import catalogue as cat
 from seaway_contracts.builds import PruneBuildCache
-from seaway_contracts.errors import internal
 from seaway_contracts.networks import NetworkRef
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.numbers import parse_int
@@ -70,9 +69,9 @@ async def cancel(call: Call) -> web.StreamResponse:
     """POST /build/cancel: stop the build to which a client has given this id."""
     identifier = call.text("id")
     if not identifier:
-        raise internal("build ID not provided")
+        raise InvalidParameter("build ID not provided")
     await cache.cancel(call.api, identifier, call.connection.actor)
-    return replies.empty(200)
+    return replies.json_bytes(b"")
 
 
 def _size(text: str) -> int:

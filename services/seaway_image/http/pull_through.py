@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from seaway_contracts.builds import BASES, BUILT
 from seaway_contracts.errors import SeawayError
 from seaway_docker.references import Reference
 from seaway_image.http.access import Rights
@@ -36,6 +37,8 @@ class PullThrough:
         """
         if not rights.fetch:
             return "it is not pulled for you"
+        if reference.name.startswith((BASES, BUILT)):
+            return "names of builds are this service's own"
         host = urlsplit(f"//{reference.domain}").hostname or ""
         if not rights.local and (is_loopback(host) or is_forbidden_address(host)):
             return "registries on this machine are not asked for you"

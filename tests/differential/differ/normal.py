@@ -13,6 +13,7 @@ _GENERATED_NAME: Final = re.compile(r"^/?[a-z]+_[a-z]+\d?$")
 _VOLUMES: Final = re.compile(r"<engine>/root/(docker|agent/n1)/volumes")
 _QUOTED_NAME: Final = re.compile(r'"/[a-z]+_[a-z]+\d?"')
 _RUNTIME_WORDS: Final = re.compile(r"runc create failed: |unable to start container process: ")
+SHORT_ID: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])")
 AGO: Final = re.compile(r"(Less than a second|About a minute|\d+ (second|minute)s?)( ago)?")
 _DYNAMIC_PORT: Final = 32768
 _MASKED: Final = frozenset(

@@ -15,7 +15,7 @@ from e2e_rig.dockerd import Dockerd
 from e2e_rig.engine import Engine
 from e2e_rig.waits import eventually
 
-from differ.normal import Normal
+from differ.normal import SHORT_ID, Normal
 from differ.steps import Case, Finish, Request, Step, Until, UntilLogged
 from differ.wire import Exchange
 
@@ -262,6 +262,8 @@ def _body(as_: str, exchange: Exchange) -> Any:
             return _tar(data)
         case "progress":
             return _progress([json.loads(line) for line in data.splitlines()])
+        case "build":
+            return [_said(line) for line in data.decode(errors="replace").split("\r\n")]
     kind = exchange.headers.get("content-type", "")
     return json.loads(data) if data and kind.startswith("application/json") else data.decode(errors="replace")
 
@@ -276,6 +278,12 @@ def _progress(lines: list[dict[str, Any]]) -> dict[str, Any]:
         elif line["status"] not in _PASSING:
             layers.setdefault(line["id"], []).append(line["status"])
     return {"whole": whole, "layers": list(layers.values())}
+
+
+def _said(line: str) -> str:
+    """A line of a build without ids; its fields in their order, however its letters are written."""
+    plain = json.dumps(json.loads(line), ensure_ascii=False) if line else ""
+    return SHORT_ID.sub("<short id>", _DIGEST.sub("<digest>", plain))
 
 
 def _shape(value: Any) -> Any:

@@ -10,11 +10,10 @@ from typing import Any, Final
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Engine
 
-from differ.normal import AGO, Normal
+from differ.normal import AGO, SHORT_ID, Normal
 
 _TEXT: Final = Path(__file__).with_name("scripts.txt").read_text()
 _IMAGE_ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_SHORT_ID: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])")
 _SPACES: Final = re.compile(" +")
 _LIMIT_S: Final = 60
 
@@ -61,6 +60,6 @@ def printed(engine: Engine, script: str) -> dict[str, Any]:
 
 def equal(text: str) -> str:
     """What a command printed, without short ids, ages and widths of columns."""
-    for pattern, name in ((_IMAGE_ID, "<image>"), (_SHORT_ID, "<id:12>"), (AGO, "<ago>"), (_SPACES, " ")):
+    for pattern, name in ((_IMAGE_ID, "<image>"), (SHORT_ID, "<id:12>"), (AGO, "<ago>"), (_SPACES, " ")):
         text = pattern.sub(name, text)
     return text

@@ -25,7 +25,18 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)
     as_: Literal[
-        "auto", "frames", "each frame", "raw", "lines", "tar", "unordered", "shape", "websocket", "progress", "none"
+        "auto",
+        "frames",
+        "each frame",
+        "raw",
+        "lines",
+        "tar",
+        "unordered",
+        "shape",
+        "websocket",
+        "progress",
+        "build",
+        "none",
     ] = "auto"
     at: str = ""
     begin: str = ""

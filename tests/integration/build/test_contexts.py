@@ -69,7 +69,7 @@ def test_an_ignored_dockerfile_is_no_part_of_the_context(workspace: Workspace) -
 
 def test_its_files_are_private(workspace: Workspace) -> None:
     workspace.write({"auth.json": "{}"})
-    workspace.write_runtime("#!/bin/sh\n")
+    workspace.write_program("runtime", "#!/bin/sh\n")
     for path in workspace.directory.iterdir():
         if not path.is_symlink():
             assert path.stat().st_mode & 0o077 == 0, path

@@ -8,6 +8,7 @@ from differ.steps import Case
 GROUPS: Final = (
     "archiving",
     "attaching",
+    "building",
     "clients",
     "committing",
     "connecting",

@@ -34,14 +34,31 @@ def test_the_token_is_a_password() -> None:
 
 
 def test_options_cannot_become_flags() -> None:
-    options = BuildOptions(args={"A": "--x", "B": None}, labels={"l": "v"}, target="t", no_cache=True)
+    options = BuildOptions(args={"A": "--x\n", "B": None, "C": "c"}, labels={"l": "v"}, target="t", no_cache=True)
     words = files.build_words(options, [BASE], Path("/w"), {"nofile": (1, 2)})
     at = words.index("--build-arg")
-    assert words[at : at + 2] == ["--build-arg", "A=--x"] and words.count("--build-arg") == 1
+    assert words[at : at + 2] == ["--build-arg", "A=--x\n"] and words.count("--build-arg") == 1
     assert "busybox=docker-image://localhost/seaway-image/ab:latest" in words
     assert {"--layers", "--no-cache", "nofile=1:2", "--pull=missing"} < set(words)
     assert words[-1] == "/w/context"
     assert {"--squash", "--layers=false"} < set(files.build_words(BuildOptions(squash=True), [], Path("/w"), {}))
+
+
+def test_arguments_are_no_words_that_others_see() -> None:
+    options = BuildOptions(args={"TOKEN": "secret=#", "B": None, "#": "x", "LINES": "a\nTOKEN=b", "EMPTY": ""})
+    assert files.arguments(options) == "TOKEN=secret=#\nEMPTY=\n"
+    words = files.build_words(options, [], Path("/w"), {})
+    assert not any("secret" in word for word in words) and "--build-arg-file" in words
+    assert [word for word in words if word.startswith(("#", "LINES"))] == ["#=x", "LINES=a\nTOKEN=b"]
+
+
+def test_its_memory_is_collected_before_it_is_full() -> None:
+    assert int(files.thrift(1 << 30)["GOMEMLIMIT"]) < 1 << 30
+
+
+def test_git_tells_the_agent_and_comes_back_never() -> None:
+    assert files.git_script(Path("/a b")) == "#!/bin/sh\nprintf 'git\\n' >'/a b'/ctl && read -r _ <'/a b'/go\nexit 1\n"
+    assert files.environment(Path("/b"))["PATH"].startswith("/b/bin:/")
 
 
 def test_the_runtime_asks_before_a_step() -> None:

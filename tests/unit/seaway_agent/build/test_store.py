@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ STEPS = [CachedStep(id=letter * 64, used_ns=used, size=10) for letter, used in (
 
 def test_the_least_recently_used_go_first() -> None:
     assert oldest(STEPS, 30, 30) == []
-    assert oldest(STEPS, 30, 15) == ["c" * 64, "b" * 64]
+    assert [step.id[0] for step in oldest(STEPS, 30, 15)] == ["c", "b"]
     assert len(oldest(STEPS, 30, 0)) == 3
 
 
@@ -55,6 +56,19 @@ def test_a_store_that_is_not_there_or_torn_is_empty(tmp_path: Path) -> None:
     assert store.steps({}) == []
 
 
+@pytest.mark.parametrize("kind", ["images", "layers", "containers"])
+async def test_a_torn_store_is_begun_anew(store: BuildStore, kind: str) -> None:
+    cache = Cache(store, 1 << 30, Gate())
+    (store.directory / "overlay-containers").mkdir()
+    (store.directory / f"overlay-{kind}" / f"{kind}.json").write_text("")
+    await cache.settle()
+    assert (store.directory / "overlay-images").exists()
+    (store.directory / f"overlay-{kind}" / f"{kind}.json").write_text('[{"id": "x')
+    await cache.settle()
+    assert not store.directory.exists()
+    await cache.settle()
+
+
 async def test_nothing_is_removed_while_a_build_runs(store: BuildStore) -> None:
     gate = Gate()
     cache = Cache(store, 0, gate)
@@ -74,6 +88,45 @@ async def test_uses_are_kept(store: BuildStore) -> None:
     (store.root / "used.json").write_text("torn")
     again.load()
     assert [step.id[0] for step in (await again.list()).steps] == ["a", "b"]
+
+
+@pytest.fixture
+def kept(store: BuildStore) -> Path:
+    """What steps keep: the first was used last, and the builder's locks are none of it."""
+    for name, used in (("1" * 16, 3), ("2" * 16, 2), ("buildah-cache-lockfiles", 1)):
+        directory = store.root / "mounts" / name
+        (directory / "a").mkdir(parents=True)
+        (directory / "a" / "f").write_bytes(b"x" * 8192)
+        os.utime(directory, ns=(used, used))
+    return store.root / "mounts"
+
+
+async def test_what_steps_keep_is_part_of_the_cache(store: BuildStore, kept: Path) -> None:
+    found = [one for one in (await Cache(store, 0, Gate()).list()).steps if one.kind == "exec.cachemount"]
+    assert [(one.id[0], one.used_ns) for one in found] == [("1", 3), ("2", 2)]
+    assert all(8192 <= one.size < 100_000 for one in found)
+
+
+async def test_what_steps_keep_is_pruned(store: BuildStore, kept: Path) -> None:
+    cache, gate = Cache(store, 0, Gate()), Gate()
+    pruned = await cache.prune(PruneBuildCache(ids=("2" * 16,)))
+    assert (pruned.ids, pruned.reclaimed >= 8192) == (("2" * 16,), True)
+    assert sorted(path.name[0] for path in kept.iterdir()) == ["1", "b"]
+    async with gate.working():
+        assert (await Cache(store, 0, gate).prune(PruneBuildCache())).ids == ()
+
+
+async def test_what_steps_keep_is_bounded(store: BuildStore, kept: Path) -> None:
+    cache = Cache(store, 10_000, Gate())
+    cache.note(["2" * 12])
+    await cache.settle()
+    assert sorted(path.name[0] for path in kept.iterdir()) == ["2", "b"]
+    (kept / ("2" * 16) / "more").write_bytes(b"x" * 8192)
+    await cache.settle()
+    assert sorted(path.name[0] for path in kept.iterdir()) == ["2", "b"]
+    cache.note(["2" * 12])
+    await cache.settle()
+    assert sorted(path.name[0] for path in kept.iterdir()) == ["b"]
 
 
 async def test_a_build_waits_while_the_store_is_cleaned() -> None:

@@ -9,7 +9,11 @@ from seaway_api.builds.cache_filters import chosen_ids, read_prune_filters, used
 from seaway_contracts.builds import CachedStep
 from seaway_docker.errors import InvalidParameter
 
-STEPS = (CachedStep(id="abc", description="RUN a"), CachedStep(id="bcd", parent="abc", in_use=True))
+STEPS = (
+    CachedStep(id="abc", description="RUN a"),
+    CachedStep(id="bcd", parent="abc", in_use=True),
+    CachedStep(id="efg", kind="exec.cachemount"),
+)
 
 
 def chosen(**filters: Any) -> tuple[str, ...] | None:
@@ -24,7 +28,8 @@ def chosen(**filters: Any) -> tuple[str, ...] | None:
         ({"id": ["^b"]}, ("bcd",)),
         ({"id": ["c"]}, ("abc", "bcd")),
         ({"type": ["regular"]}, ("abc", "bcd")),
-        ({"type": ["exec.cachemount"]}, ()),
+        ({"type": ["exec.cachemount"]}, ("efg",)),
+        ({"type": ["source.local"]}, ()),
         ({"parent": ["abc"]}, ("bcd",)),
         ({"parent": []}, ("bcd",)),
         ({"description": ["RUN a"]}, ("abc",)),

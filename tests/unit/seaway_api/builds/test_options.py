@@ -5,6 +5,7 @@ from multidict import MultiDict
 
 from seaway_api.builds.options import auth_of, build_request
 from seaway_contracts.containers import Ulimit
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import RegistryAuth
 from seaway_docker.errors import InvalidParameter
 
@@ -45,15 +46,14 @@ def test_all_at_once() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("buildargs", "x", "error reading build args"),
+        ("buildargs", "x", "error reading build args: invalid character 'x' looking for beginning of value"),
+        ("cachefrom", "{}", "cannot unmarshal object into Go value of type []string"),
+        ("cachefrom", "[1]", "cannot unmarshal number into Go value of type string"),
         ("labels", '{"a":1}', "error reading labels: json: cannot unmarshal number into Go value of type string"),
         ("labels", "[]", "error reading labels"),
         ("ulimits", '[{"Name":"nope","Soft":1,"Hard":1}]', "invalid ulimit type: nope"),
         ("ulimits", "[1]", "error reading ulimit settings"),
         ("securityopt", "x", "security options are not supported on linux"),
-        ("t", "A:B:C", "invalid reference format"),
-        ("t", "a@sha256:" + "a" * 64, "build tag cannot contain a digest"),
-        ("shmsize", "x", "invalid syntax"),
         ("outputs", '[{"Type":"local"}]', "BuildKit"),
         ("cgroupparent", "/x", "cgroupparent is not supported"),
         ("isolation", "nope", 'unsupported isolation: "nope"'),
@@ -63,6 +63,20 @@ def test_refusals(key: str, value: str, sentence: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
         build_request(MultiDict({key: value}))
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("t", "A:B:C", "invalid reference format"),
+        ("t", "a@sha256:" + "a" * 64, "build tag cannot contain a digest"),
+        ("shmsize", "x", "invalid syntax"),
+    ],
+)
+def test_refusals_with_500(key: str, value: str, sentence: str) -> None:
+    with pytest.raises(SeawayError, match=sentence) as refused:
+        build_request(MultiDict({key: value}))
+    assert refused.value.code is Code.INTERNAL
 
 
 def test_credentials_by_registry() -> None:

@@ -104,6 +104,13 @@ async def test_names_that_are_not_here_are_pulled(
     assert len(registry.requests) == 1, "nothing is pulled for a node"
 
 
+@pytest.mark.parametrize("name", [f"localhost/seaway-image/{'a' * 64}", f"localhost/seaway-build/{'a' * 32}"])
+async def test_what_builds_name_here_is_nowhere_else(client: Any, build: dict[str, str], name: str) -> None:
+    """Nothing on the port 80 of this machine is asked for it."""
+    asked = await client.get(f"/v2/{name}/manifests/latest", headers=build)
+    assert (asked.status, "names of builds are this service's own" in await asked.text()) == (404, True)
+
+
 async def test_an_index_is_kept_whole(
     client: Any, store: ImageStore, make_image: Any, chunked: Callable[..., Any]
 ) -> None:
