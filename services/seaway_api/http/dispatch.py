@@ -55,6 +55,7 @@ AS_DOCKERD: Final = {
     ("DELETE", "/images/{name}"): (IMAGE_SECONDS, "delete"),
     ("GET", "/images/{name}/history"): (IMAGE_SECONDS, "history"),
     ("POST", "/images/create"): (IMAGE_SECONDS, "pull"),
+    ("POST", "/images/{name}/push"): (IMAGE_SECONDS, "push"),
 }
 """Routes → how dockerd times the work for them in its metrics. Imports count as pulls."""
 _BAD: Final = 400
