@@ -33,6 +33,8 @@ _MOST: Final = 1024
 _AT_ONCE: Final = 2
 """Passwords that are checked at one time, each in 16 to 64 MiB."""
 _LONGEST_PASSWORD: Final = 1024
+_LONGEST_NAME: Final = 128
+"""Of a name that is remembered: no user has a longer one."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -81,7 +83,7 @@ class Logins:
                 self._attempts.succeeded(user)
                 return access.rights if access is not None else None
             log.warning("a login at the registry was refused: %s", user[:64] if access is not None else "unknown name")
-            await self._sleep(self._attempts.failed(user, self._now()))
+            await self._sleep(self._attempts.failed(user[:_LONGEST_NAME], self._now()))
             return None
         finally:
             self._attempts.waiting -= 1

@@ -104,9 +104,11 @@ class RegistryStore:
             return sorted(found)
         return None
 
-    def referrers(self, repository: Reference, subject: Digest) -> list[Digest]:
-        """The manifests of a repository that name this subject, in order of their digests."""
-        return self.images.table.registry.referrers(repository.name, subject)
+    def referrers(self, repository: Reference, subject: Digest, artifact_type: str = "") -> list[Digest]:
+        """The manifests of a repository that name this subject, of one type or all, in order of their digests."""
+        registry = self.images.table.registry
+        found = registry.referrers(repository.name, subject)
+        return [one for one in found if artifact_type in ("", registry.manifests[one].artifact_type)]
 
     # --- deleting
 
