@@ -21,6 +21,7 @@ from seaway_image.store.names import NameTable, StoredImage, repository_of
 from seaway_image.store.pushed_records import records_of
 from seaway_image.store.registry_removal import without_manifest, without_tag
 from seaway_image.store.registry_table import ManifestRecord
+from seaway_image.store.uploads import WrongDigest
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class RegistryStore:
         """
         digest = digest_of(push.data)
         if push.reference.digest and push.reference.digest != digest:
-            raise bad_request(f"the manifest has the digest {digest}, not {push.reference.digest}")
+            raise WrongDigest(Digest(push.reference.digest), digest)
         parsed = parse_pushed(push.data, push.media_type)
         with self.images.blobs.lease() as lease:
             records = await records_of(self.images.blobs, push.data, parsed, lease)
