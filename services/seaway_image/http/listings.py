@@ -52,13 +52,11 @@ class ListingRoutes:
         wanted, last = request.query.get("artifactType", ""), request.query.get("last", "")
         described: list[dict[str, Any]] = []
         size, headers = 0, {"OCI-Filters-Applied": "artifactType"} if wanted else {}
-        for digest in self._registry.referrers(repository, subject):
+        for digest in self._registry.referrers(repository, subject, wanted):
             if digest <= last:
                 continue
             data, media_type = await self._registry.manifest(digest)
             parsed = parse_pushed(data, media_type)
-            if wanted and parsed.artifact_type != wanted:
-                continue
             one: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": len(data)}
             one |= {"artifactType": parsed.artifact_type} if parsed.artifact_type else {}
             one |= {"annotations": dict(parsed.annotations)} if parsed.annotations else {}

@@ -33,6 +33,8 @@ _MOST: Final = 1024
 _AT_ONCE: Final = 2
 """Passwords that are checked at one time, each in 16 to 64 MiB."""
 _LONGEST_PASSWORD: Final = 1024
+_LONGEST_NAME: Final = 128
+"""Of a name that is remembered: no user has a longer one."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -52,6 +54,7 @@ class Logins:
         self._attempts = attempts or LoginAttempts()
         self._records: OrderedDict[str, tuple[float, RegistryAccess | None]] = OrderedDict()
         self._fitting: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._let_in: OrderedDict[str, None] = OrderedDict()
         self._key = secrets.token_bytes(32)
         self._checking = asyncio.Semaphore(_AT_ONCE)
         self._nobodys: str | None = None
@@ -70,21 +73,27 @@ class Logins:
         Raises SeawayError: UNAVAILABLE while metadata doesn't answer, and where so many wrong passwords come that no
         further one is tried.
         """
+        if user not in self._let_in:
+            self._check_room()  # strangers don't have metadata asked without an end
         access = await self._record(user)
         if access is not None and self._is_known(access, password):
             return access.rights
-        if self._attempts.full:
-            raise unavailable("too many logins fail at once: try again in some seconds")
+        self._check_room()
         self._attempts.waiting += 1
         try:
             if await self._fits(access, password):
                 self._attempts.succeeded(user)
+                self._remember(user)
                 return access.rights if access is not None else None
             log.warning("a login at the registry was refused: %s", user[:64] if access is not None else "unknown name")
-            await self._sleep(self._attempts.failed(user, self._now()))
+            await self._sleep(self._attempts.failed(user[:_LONGEST_NAME], self._now()))
             return None
         finally:
             self._attempts.waiting -= 1
+
+    def _check_room(self) -> None:
+        if self._attempts.full:
+            raise unavailable("too many logins fail at once: try again in some seconds")
 
     async def _record(self, user: str) -> RegistryAccess | None:
         """The user's record, None where there is none. Raises SeawayError (UNAVAILABLE)."""
@@ -109,6 +118,12 @@ class Logins:
             if error.code is Code.NOT_FOUND:
                 return None
             raise unavailable(f"logins can't be checked just now: {error.message}") from error
+
+    def _remember(self, user: str) -> None:
+        self._let_in.pop(user, None)
+        self._let_in[user] = None
+        if len(self._let_in) > _MOST:
+            self._let_in.popitem(last=False)
 
     def _is_known(self, access: RegistryAccess, password: str) -> bool:
         key = self._remembered(access, password)

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from seaway_contracts.errors import SeawayError
 from seaway_docker.references import Reference
 from seaway_image.http.bodies import whole_body
 from seaway_image.http.names import manifest_in
@@ -17,6 +16,7 @@ from seaway_image.oci.manifests import MAX_ENTRIES
 from seaway_image.store.pushed_records import UnknownContent
 from seaway_image.store.received import Push, Received, RegistryStore
 from seaway_image.store.registry_sweep import RegistrySweep
+from seaway_image.store.uploads import WrongDigest
 
 
 class ManifestRoutes:
@@ -94,10 +94,8 @@ class ManifestRoutes:
                 why = await self._beyond.pull(wanted, rights_of(request), lambda: request.transport is None)
                 if why:
                     raise SpecError(404, "MANIFEST_BLOB_UNKNOWN", f"{error.message} ({why})") from None
-            except SeawayError as error:
-                if push.reference.digest and error.message.startswith("the manifest has the digest"):
-                    raise SpecError(400, "DIGEST_INVALID", error.message) from None
-                raise
+            except WrongDigest as error:
+                raise SpecError(400, "DIGEST_INVALID", error.message) from None
         raise SpecError(400, "MANIFEST_INVALID", "the index names too many manifests that are not here")
 
 

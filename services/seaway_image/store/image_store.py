@@ -19,7 +19,8 @@ from seaway_image.store.blobs import Blob, BlobStore, Lease
 from seaway_image.store.change_log import ChangeLog
 from seaway_image.store.durable import write_file
 from seaway_image.store.image_changes import NOBODY, Cause, ImageChange, image_change
-from seaway_image.store.layers import LayerFacts, measure_layer
+from seaway_image.store.known_layers import KnownLayers
+from seaway_image.store.layers import LayerFacts
 from seaway_image.store.names import NameTable, Outcome, StoredImage, StoredLayer, read_table, read_target, resolve
 from seaway_image.store.removal import Removal, remove, remove_unused
 from seaway_image.store.sources import BlobSources
@@ -71,7 +72,7 @@ class ImageStore:
         self.changes = ChangeLog(secrets.token_hex(8))
         self._documents: dict[Digest, ImageDocument] = {}
         self._records: dict[Digest, ImageRecord] = {}
-        self._facts: dict[Digest, LayerFacts] = {}
+        self._layers = KnownLayers(self.blobs)
 
     def open(self) -> None:
         """Read the table, sweep leftovers; raises SeawayError(INTERNAL) if the table can't be read."""
@@ -232,7 +233,7 @@ class ImageStore:
             old = await asyncio.to_thread(self.blobs.unreferenced, self.table.blobs(), grace_s=grace_s)
             gone = self.blobs.remove_unleased(old)  # at once, so that nobody begins to rely on one
         for blob in gone:
-            self._facts.pop(blob.digest, None)
+            self._layers.forget(blob.digest)
         return gone
 
     async def remove_blob(self, digest: Digest) -> bool:
@@ -253,16 +254,7 @@ class ImageStore:
 
     async def facts(self, layer: Digest) -> LayerFacts:
         """What is in a stored layer blob: known from an image that has it, or found by inflating it."""
-        if layer not in self._facts:
-            self._facts |= {
-                known.digest: LayerFacts(known.diff_id, known.diff_size)
-                for image in self.table.images.values()
-                for known in image.layers
-            }
-        if layer not in self._facts:
-            self.blobs.require(layer)
-            self._facts[layer] = await measure_layer(self.blobs.path(layer))
-        return self._facts[layer]
+        return await self._layers.of(layer, self.table)
 
     async def check(self, manifest_digest: Digest, *, manifest: bytes | None = None) -> StoredImage:
         """The image under a manifest, every blob there and every diffID right; raises SeawayError.

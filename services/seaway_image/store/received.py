@@ -21,6 +21,7 @@ from seaway_image.store.names import NameTable, StoredImage, repository_of
 from seaway_image.store.pushed_records import records_of
 from seaway_image.store.registry_removal import without_manifest, without_tag
 from seaway_image.store.registry_table import ManifestRecord
+from seaway_image.store.uploads import WrongDigest
 from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
@@ -104,9 +105,11 @@ class RegistryStore:
             return sorted(found)
         return None
 
-    def referrers(self, repository: Reference, subject: Digest) -> list[Digest]:
-        """The manifests of a repository that name this subject, in order of their digests."""
-        return self.images.table.registry.referrers(repository.name, subject)
+    def referrers(self, repository: Reference, subject: Digest, artifact_type: str = "") -> list[Digest]:
+        """The manifests of a repository that name this subject, of one type or all, in order of their digests."""
+        registry = self.images.table.registry
+        found = registry.referrers(repository.name, subject)
+        return [one for one in found if artifact_type in ("", registry.manifests[one].artifact_type)]
 
     # --- deleting
 
@@ -131,7 +134,7 @@ class RegistryStore:
         """
         digest = digest_of(push.data)
         if push.reference.digest and push.reference.digest != digest:
-            raise bad_request(f"the manifest has the digest {digest}, not {push.reference.digest}")
+            raise WrongDigest(Digest(push.reference.digest), digest)
         parsed = parse_pushed(push.data, push.media_type)
         with self.images.blobs.lease() as lease:
             records = await records_of(self.images.blobs, push.data, parsed, lease)

@@ -7,6 +7,7 @@ client that finds its upload gone begins again, as with any registry that has lo
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -97,20 +98,29 @@ class Uploads:
         self._lease = lease
         self._now = now
         self._open: dict[str, Upload] = {}
+        self._opening: Counter[str] = Counter()
 
     async def begin(self, repository: str, owner: str) -> Upload:
         """A new upload; raises TooManyUploads."""
-        if len(self._open) >= MOST:
-            raise TooManyUploads(f"{MOST} uploads are open, no more are taken: try again later")
-        if sum(upload.owner == owner for upload in self._open.values()) >= MOST_OF_ONE:
-            raise TooManyUploads(f"you have {MOST_OF_ONE} uploads open, no more are taken: finish or cancel some")
+        self._check_room(owner)
         stack = AsyncExitStack()
-        writer = await stack.enter_async_context(self._blobs.writer(lease=self._lease))
+        self._opening[owner] += 1
+        try:
+            writer = await stack.enter_async_context(self._blobs.writer(lease=self._lease))
+        finally:
+            self._opening -= Counter({owner: 1})
         assert writer is not None  # there is none only for a digest that is stored
         upload = Upload(repository, owner, writer, stack)
         self._open[upload.id] = upload
         upload.used = self._now()
         return upload
+
+    def _check_room(self, owner: str) -> None:
+        if len(self._open) + self._opening.total() >= MOST:
+            raise TooManyUploads(f"{MOST} uploads are open, no more are taken: try again later")
+        own = sum(upload.owner == owner for upload in self._open.values())
+        if own + self._opening[owner] >= MOST_OF_ONE:
+            raise TooManyUploads(f"you have {MOST_OF_ONE} uploads open, no more are taken: finish or cancel some")
 
     def find(self, upload: str, repository: str, owner: str) -> Upload:
         """One's own upload to this repository; raises SeawayError(NOT_FOUND)."""

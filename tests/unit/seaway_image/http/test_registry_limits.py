@@ -120,6 +120,14 @@ async def test_uploads_of_one_user_are_bounded(client: Any, access: Access) -> N
     assert (await client.post("/v2/app/blobs/uploads/", headers=AUTH)).status == 202
 
 
+async def test_uploads_that_begin_at_once_are_bounded(client: Any, registry_http: Any) -> None:
+    begun = await asyncio.gather(
+        *(client.post("/v2/app/blobs/uploads/", headers=AUTH) for _ in range(MOST_OF_ONE + 50))
+    )
+    assert sorted(one.status for one in begun) == [202] * MOST_OF_ONE + [429] * 50
+    assert not registry_http._uploads._opening
+
+
 async def test_a_layer_that_is_not_what_the_config_says(
     client: Any, store: ImageStore, access: Access, make_image: Any
 ) -> None:
