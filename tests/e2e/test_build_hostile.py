@@ -63,6 +63,36 @@ def test_no_repository_leads_out(api: Api, tmp_path: Path, steps: str, fragment:
     assert b"ADD of a git repository needs BuildKit" in said, said
 
 
+@pytest.mark.parametrize("target", ["/proc", "/proc/self/attr", "//proc/../proc/tty/", "/link/tty"])
+def test_nothing_covers_what_confines_a_step(api: Api, target: str) -> None:
+    """A step's label is written by way of its own /proc."""
+    script = "ls /proc /proc/tty | sed s/^/saw:/"
+    text = f"FROM busybox\nRUN ln -s /proc /link\nRUN --mount=type=bind,target={target} {script}\n"
+    said = api.request("POST", "/build?nocache=1", of_dockerfile(text), _TAR).body
+    assert b"saw:Dockerfile" not in said, said
+    assert b"saw:drivers" in said or b"a step may mount nothing in /proc" in said, said
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "labels=%7B%22a%22%3A%22%5Cu0000%22%7D",
+        "buildargs=%7B%22a%22%3A%22%5Cu0000%22%7D",
+        "target=a%00",
+        "dockerfile=a%00",
+        "networkmode=a%00",
+        "extrahosts=a%00:1.2.3.4",
+        "cpusetcpus=0%00",
+        "t=a%00",
+        "buildid=%00",
+        "remote=%00",
+    ],
+)
+def test_a_nul_is_refused(api: Api, query: str) -> None:
+    reply = api.request("POST", f"/build?{query}", of_dockerfile("FROM busybox\nRUN true\n"), _TAR)
+    assert (reply.status, b"can't hold a NUL" in reply.body) == (400, True), reply.body
+
+
 def _built(api: Api, script: str, query: str = "") -> bytes:
     return api.request("POST", f"/build?nocache=1{query}", of_dockerfile(f"FROM busybox\nRUN {script}\n"), _TAR).body
 

@@ -1,5 +1,6 @@
 """Rewrites the config.json of a RUN step as Docker would have made it: the builder's own is not trusted. Pure."""
 
+import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -106,11 +107,18 @@ def _mounts(asked: list[Json], rules: StepRules) -> list[Json]:
         found.append(
             {"destination": target, "type": "bind", "source": f"{rules.files}/{file}", "options": ["bind", "rprivate"]}
         )
-    return found
+    return sorted(found, key=_is_proc)
+
+
+def _is_proc(mount: Json) -> bool:
+    """/proc is the last one: it hides what links lead into it, by which a runtime confines a step (ADR 0040)."""
+    return mount.get("type") == "proc"
 
 
 def _mount(one: Json, rules: StepRules) -> Json:
-    target, kind = str(one["destination"]), str(one.get("type") or "")
+    target, kind = posixpath.normpath("/" + str(one["destination"]).lstrip("/")), str(one.get("type") or "")
+    if f"{target}/".startswith("/proc/") and kind != "proc":
+        raise StepRefused("a step may mount nothing in /proc")
     options = [str(option) for option in one.get("options") or []]
     if kind in ("sysfs", "cgroup", "cgroup2") or target.startswith(_CGROUP):
         return {**one, "options": [*(option for option in options if option not in ("rw", "ro")), "ro"]}

@@ -17,6 +17,8 @@ from seaway_docker.references import parse_reference
 
 _FALSE: Final = frozenset(("", "0", "no", "false", "none"))
 _SECURITY: Final = "security options are not supported on linux"
+_NUL: Final = "\0"
+_NO_NUL: Final = "a build's parameters can't hold a NUL"
 _MOST: Final = 2**63 - 1
 _ULIMITS: Final = frozenset(
     (
@@ -43,6 +45,8 @@ class BuildRequest:
 
 def build_request(query: MultiMapping[str]) -> BuildRequest:
     """Raises InvalidParameter (400), and SeawayError (500) where dockerd does that."""
+    if any(_NUL in value for value in query.values()):
+        raise InvalidParameter(_NO_NUL)
     if query.getall("securityopt", []):
         raise InvalidParameter(_SECURITY)
     if query.get("isolation", "").lower() not in ("", "default"):
@@ -137,6 +141,8 @@ def _texts(query: MultiMapping[str], key: str, what: str, *, nullable: bool = Fa
         raise InvalidParameter(
             f"error reading {what}: json: cannot unmarshal {_kind(found)} into Go value of type map[string]string"
         )
+    if any(_NUL in f"{key}{value}" for key, value in found.items()):
+        raise InvalidParameter(_NO_NUL)
     for value in found.values():
         if not isinstance(value, str) and not (value is None and nullable):
             raise InvalidParameter(

@@ -56,6 +56,15 @@ def test_its_mounts() -> None:
     assert mounts["/etc/hosts"]["source"] == "/w/hosts"
     assert "/run/.containerenv" not in mounts
     assert mounts["/cache"]["source"] == "/w/tmp/cache"
+    assert list(mounts)[-1] == "/proc"
+
+
+@pytest.mark.parametrize("target", ["/proc", "/proc/self/attr", "//proc/./", "/x/../proc/tty", "proc"])
+@pytest.mark.parametrize("kind", ["bind", "tmpfs"])
+def test_nothing_is_mounted_in_proc(target: str, kind: str) -> None:
+    mounts = [*ASKED["mounts"], {"destination": target, "type": kind, "source": "/w/x", "options": []}]
+    with pytest.raises(StepRefused, match="nothing in /proc"):
+        confined(ASKED | {"mounts": mounts}, NAME, RULES)
 
 
 @pytest.mark.parametrize("source", ["/etc", "/", "", "/w2/x", "/storex", "/caches/a/b"])
