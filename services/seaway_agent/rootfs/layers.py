@@ -98,6 +98,10 @@ class LayerStore:
             init = await self._ensure_init(chain)
             return [str(init), *map(str, self._lowers(chain))]
 
+    def lowers(self, layers: Sequence[Layer]) -> tuple[str, ...]:
+        """The same without the init layer, and only of layers that are unpacked: KeyError for others."""
+        return tuple(map(str, self._lowers(chain_ids(layer.diff_id for layer in layers))))
+
     def has(self, chain: Sequence[str]) -> bool:
         """Whether all layers of `chain` are unpacked."""
         return all(chain_id in self._layers for chain_id in chain)

@@ -135,10 +135,15 @@ async def remove(call: Call) -> web.StreamResponse:
 
 async def _in_use(api: Api) -> tuple[ImageInUse, ...]:
     """By containers, and by those that are being made: their layers may still be fetched."""
-    making = [ImageInUse(image_id=image, container_id=one, running=False) for one, image in api.making.items()]
+    making = [
+        ImageInUse(image_id=image, container_id=one, running=False)
+        for one, images in api.making.items()
+        for image in images
+    ]
     made = [
-        ImageInUse(image_id=record.spec.image.id, container_id=record.id, running=record.status.state in _LIVE)
+        ImageInUse(image_id=image.id, container_id=record.id, running=record.status.state in _LIVE)
         async for record in all_containers(api.bus, api.hub)
+        for image in record.spec.images
     ]
     known = {use.container_id for use in made}
     return (*made, *(use for use in making if use.container_id not in known))

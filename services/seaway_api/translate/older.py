@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from seaway_api.translate.version import ApiVersion
 from seaway_docker.model_container import ContainerCreate, ExecCreate, ExecStart
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_host import BindOptions, HostConfig, Mount
-from seaway_docker.mount_checks import BIND, TMPFS, VOLUME, check_mount
+from seaway_docker.mount_checks import BIND, IMAGE, TMPFS, VOLUME, check_mount
 
 _AUTO_REMOVE_SINCE: Final[ApiVersion] = (1, 25)
 _NAMED_OPTIONS_SINCE: Final[ApiVersion] = (1, 25)
@@ -15,6 +16,7 @@ _OPTIONS_FIT_SINCE: Final[ApiVersion] = (1, 42)
 _KERNEL_MEMORY_UNTIL: Final[ApiVersion] = (1, 41)
 _ANNOTATIONS_SINCE: Final[ApiVersion] = (1, 43)
 _READ_ONLY_BELOW_SINCE: Final[ApiVersion] = (1, 44)
+_IMAGES_SINCE: Final[ApiVersion] = (1, 48)
 
 
 def create_since(version: ApiVersion, body: ContainerCreate) -> ContainerCreate:
@@ -58,6 +60,8 @@ def _host_since(version: ApiVersion, host: HostConfig) -> HostConfig:
 
 
 def _mount_since(version: ApiVersion, mount: Mount) -> Mount:
+    if mount.type == IMAGE and version < _IMAGES_SINCE:
+        raise InvalidParameter('Mount type "Image" needs API v1.48 or newer')
     if version < _OPTIONS_FIT_SINCE:
         mount = _with_options_that_count(mount)
     if mount.bind_options is None:
