@@ -38,8 +38,8 @@ class Mount(Payload):
 
     `shown_mode` is the third part of a Binds text, for inspect. `recursive_read_only`: whether a read-only bind makes
     the mounts below it read-only: empty (if the host can), `never`, or `always` (else the start fails). `subpath` is
-    inside the volume or image. `propagation` is empty if the user gave none. `host_path` is a volume's path on its node, which
-    the agent reports. `volume_labels`, `volume_options`: those of a volume that is made for this mount.
+    inside the volume or image. `propagation` is empty if the user gave none. `host_path` is a volume's path on its
+    node, which the agent reports. `volume_labels`, `volume_options`: those of a volume that is made for this mount.
     """
 
     type: Literal["bind", "volume", "tmpfs", "image"]

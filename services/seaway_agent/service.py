@@ -147,6 +147,7 @@ class Agent:
         stack.callback(self._layers.close)
         self._blobs = BlobClient(context.bus, settings.node, settings.nats_ca)
         stack.push_async_callback(self._blobs.close)
+        self._image_mounts = ImageMounts(self._layers, self._blobs.fetch, self._layout)
         self._config = ReceivedConfig(context.bus, settings.node, store)
         self._open_containers(lost_memory=bool(former) and not same_boot)
         await self._recover(store, same_boot)
@@ -207,7 +208,6 @@ class Agent:
         self._mounted = MountedVolumes(self._volumes)
         stack.callback(self._mounted.close)
         self._volume_mounts = VolumeMounts(self._volumes)
-        self._image_mounts = ImageMounts(self._layers, self._blobs.fetch, self._layout)
         self._workers = self._threads("node", 4)  # for short work that a container's life waits for
         self._seccomp = Seccomp(settings.seccomp_profile, self._programs.filter_takers)
         self._apparmor = apparmor.find()

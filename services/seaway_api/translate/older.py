@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from seaway_api.translate.version import ApiVersion
-from seaway_docker.model_container import ContainerCreate, ExecCreate, ExecStart
 from seaway_docker.errors import InvalidParameter
+from seaway_docker.model_container import ContainerCreate, ExecCreate, ExecStart
 from seaway_docker.model_host import BindOptions, HostConfig, Mount
 from seaway_docker.mount_checks import BIND, IMAGE, TMPFS, VOLUME, check_mount
 
@@ -20,7 +20,9 @@ _IMAGES_SINCE: Final[ApiVersion] = (1, 48)
 
 
 def create_since(version: ApiVersion, body: ContainerCreate) -> ContainerCreate:
-    """A create body; one of a client of today is given back as it is."""
+    """A create body; one of a client of today is given back as it is. Raises InvalidParameter."""
+    if version < _IMAGES_SINCE and any(mount.type == IMAGE for mount in body.host_config.mounts or ()):
+        raise InvalidParameter('Mount type "Image" needs API v1.48 or newer')
     if version >= _READ_ONLY_BELOW_SINCE:
         return body
     changes: dict[str, Any] = {"host_config": _host_since(version, body.host_config)}
@@ -60,8 +62,6 @@ def _host_since(version: ApiVersion, host: HostConfig) -> HostConfig:
 
 
 def _mount_since(version: ApiVersion, mount: Mount) -> Mount:
-    if mount.type == IMAGE and version < _IMAGES_SINCE:
-        raise InvalidParameter('Mount type "Image" needs API v1.48 or newer')
     if version < _OPTIONS_FIT_SINCE:
         mount = _with_options_that_count(mount)
     if mount.bind_options is None:
