@@ -93,7 +93,9 @@ class CreateCommand:
             for image in spec.images:
                 stack.enter_context(self._layers.using(image.layers))
             with tracing.span("ensure layers"):
-                lowers, *_ = [tuple(await self._layers.ensure(one.layers, self._blobs.fetch)) for one in spec.images]
+                lowers = tuple(await self._layers.ensure(spec.image.layers, self._blobs.fetch))
+                for mounted in spec.images[1:]:
+                    await self._layers.ensure_alone(mounted.layers, self._blobs.fetch)
             workdir = "" if check_workdir(spec.command.workdir, lowers) else spec.command.workdir
             with tracing.span("make container") as span:
                 span.set("container.id", spec.id)

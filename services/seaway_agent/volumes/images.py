@@ -33,7 +33,7 @@ class ImageMounts:
     async def ensure(self, spec: ContainerSpec) -> None:
         """Have the layers of all that a container mounts. Raises what `LayerStore.ensure` raises."""
         for _, image in _image_mounts(spec):
-            await self._layers.ensure(image.layers, self._fetch)
+            await self._layers.ensure_alone(image.layers, self._fetch)
 
     def mounts(self, spec: ContainerSpec) -> tuple[HostMount, ...]:
         """The mounts for `config.json`, from the attachments in the bundle."""

@@ -17,6 +17,7 @@ from seaway_api.translate.since import (
     PLATFORM_OF_INSPECT_SINCE,
     check_image_platform,
     image_shown,
+    removed_platform,
 )
 from seaway_contracts import catalogue as cat
 from seaway_contracts.archives import CommitContainer, GrantCommit
@@ -123,6 +124,8 @@ async def remove(call: Call) -> web.StreamResponse:
     """DELETE /images/{name}. The image service decides; it is told which images containers hold."""
     if not call.params["name"].strip():
         raise InvalidParameter("image name cannot be blank")
+    if platform := removed_platform(call.version, call.query.getall("platforms", [])):
+        check_image_platform(platform, call.params["name"], await _image(call.api, call.params["name"]))
     request = RemoveImage(
         ref=call.params["name"],
         force=call.flag("force"),
