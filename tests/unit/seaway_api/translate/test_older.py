@@ -35,7 +35,7 @@ def test_images_are_mounted_since_1_48() -> None:
     body = read({"Image": "a", "HostConfig": {"Mounts": [{"Type": "image", "Source": "b", "Target": "/b"}]}})
     assert create_since((1, 48), body) is body
     for version in ((1, 24), (1, 47)):
-        with pytest.raises(InvalidParameter, match='^Mount type "Image" needs API v1.48 or newer$'):
+        with pytest.raises(InvalidParameter, match=r'^Mount type "Image" needs API v1\.48 or newer$'):
             create_since(version, body)
 
 
