@@ -9,9 +9,11 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from seaway_bus.bus import Bus, Command
 from seaway_bus.transport import TransportError
+from seaway_cluster.image_mounts import with_images
 from seaway_cluster.registrations import Registrations
 from seaway_cluster.request import ContainerRequest, Identity, container_spec, place_request
 from seaway_contracts import catalogue as cat
@@ -65,7 +67,7 @@ class ContainerCreator:
     def __init__(
         self, bus: Bus, tasks: Tasks, actor: str, *, image_found: Note = nothing, registered: Note = nothing
     ) -> None:
-        """`image_found` is called with the image's id, which is in use from then on; `registered` with the node, before
+        """`image_found` is called with an image's id, which is in use from then on; `registered` with the node, before
         that is asked to make the container.
         """
         self._bus = bus
@@ -92,6 +94,7 @@ class ContainerCreator:
         image, placed = await self._image_and_node(request, identifier, node)
         try:
             accept(image)
+            request = await with_images(self._bus, request, partial(self._image_found, identifier))
             whole = container_spec(request, image, Identity(identifier, names[0], time.time_ns(), _new_volume))
             return await self._make_where_placed(request, whole, placed, names, is_fixed=node is not None)
         except BaseException:

@@ -147,7 +147,9 @@ def place_request(
         container_id=identifier,
         resources=request.resources,
         labels=request.labels,
-        mounts=tuple(PlacedMount(type=one.type, source=one.source, target=one.target) for one in mounts),
+        mounts=tuple(
+            PlacedMount(type=one.type, source=one.source, target=one.target) for one in mounts if one.type != "image"
+        ),
         networks=tuple(endpoint.network for endpoint in request.network.endpoints),
         host_ports=request.network.fixed_host_ports,
         runtime=request.runtime,

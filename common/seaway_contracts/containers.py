@@ -24,16 +24,25 @@ class State(StrEnum):
     DEAD = "dead"
 
 
+class ImageUse(Payload):
+    """The image that a container runs or mounts: the name that the user gave, its id and its layers."""
+
+    ref: str
+    id: str
+    layers: tuple[Layer, ...] = ()
+
+
 class Mount(Payload):
-    """A mount from outside the image. `source` is a host path (bind) or a volume's name; `options` as in fstab.
+    """A mount from outside the image. `source` is a host path (bind), a volume's name, or that of another image;
+    `options` as in fstab. `image` is that other image, once it is found.
 
     `shown_mode` is the third part of a Binds text, for inspect. `recursive_read_only`: whether a read-only bind makes
     the mounts below it read-only: empty (if the host can), `never`, or `always` (else the start fails). `subpath` is
-    inside the volume. `propagation` is empty if the user gave none. `host_path` is a volume's path on its node, which
-    the agent reports. `volume_labels`, `volume_options`: those of a volume that is made for this mount.
+    inside the volume or image. `propagation` is empty if the user gave none. `host_path` is a volume's path on its
+    node, which the agent reports. `volume_labels`, `volume_options`: those of a volume that is made for this mount.
     """
 
-    type: Literal["bind", "volume", "tmpfs"]
+    type: Literal["bind", "volume", "tmpfs", "image"]
     target: str
     source: str = ""
     read_only: bool = False
@@ -52,6 +61,7 @@ class Mount(Payload):
     volume_labels: dict[str, str] = Field(default_factory=dict)
     volume_options: dict[str, str] = Field(default_factory=dict)
     listed: bool = True
+    image: ImageUse | None = None
 
 
 class Ulimit(Payload):
@@ -280,14 +290,6 @@ class Command(Payload):
         return (self.entrypoint or ()) + (self.cmd or ())
 
 
-class ImageUse(Payload):
-    """The image that a container runs: the name that the user gave, its id and its layers."""
-
-    ref: str
-    id: str
-    layers: tuple[Layer, ...] = ()
-
-
 class Asked(Payload):
     """The client's request as JSON objects with Docker's names, without defaults.
 
@@ -323,6 +325,11 @@ class ContainerSpec(Payload):
     auto_remove: bool = False
     platform: str = ""
     asked: Asked = Field(default_factory=Asked)
+
+    @property
+    def images(self) -> tuple[ImageUse, ...]:
+        """The image that it runs, and those that it mounts."""
+        return (self.image, *(mount.image for mount in self.mounts if mount.image is not None))
 
 
 class Endpoint(Payload):

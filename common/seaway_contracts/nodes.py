@@ -15,6 +15,8 @@ CORE: Final = 1_000_000_000
 GPU_KIND: Final = "nvidia.com/gpu"
 MOST_ROUTES: Final = 1024
 """So many of a host's routes are reported."""
+MOST_DEVICE_NAMES: Final = 256
+"""So many names of a host's devices are."""
 _PERIOD_US: Final = 100_000
 
 
@@ -111,6 +113,8 @@ class NodeFacts(Payload):
     cdi_directories: tuple[str, ...] = ()
     devices: dict[str, int] = Field(default_factory=dict)
     """The number of devices of each CDI kind (`nvidia.com/gpu`)."""
+    device_names: tuple[str, ...] = ()
+    """The CDI names of these, sorted (`nvidia.com/gpu=0`); at most MOST_DEVICE_NAMES."""
     bridge: BridgeFacts = Field(default_factory=BridgeFacts)
     routes: tuple[str, ...] = ()
     """The destinations of the host's routes, without its containers' networks and the default route (CIDR notation)."""

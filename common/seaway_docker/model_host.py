@@ -116,6 +116,14 @@ class TmpfsOptions(GoModel):
     options: list[list[str]] | None = Field(None, alias="Options")
 
 
+class ImageOptions(GoModel):
+    """Since API 1.48."""
+
+    omit_empty = frozenset(("Subpath",))
+
+    subpath: str = Field("", alias="Subpath")
+
+
 class Mount(GoModel):
     omit_empty = frozenset(
         (
@@ -126,6 +134,7 @@ class Mount(GoModel):
             "Consistency",
             "BindOptions",
             "VolumeOptions",
+            "ImageOptions",
             "TmpfsOptions",
         )
     )
@@ -137,6 +146,7 @@ class Mount(GoModel):
     consistency: str = Field("", alias="Consistency")
     bind_options: BindOptions | None = Field(None, alias="BindOptions")
     volume_options: VolumeOptions | None = Field(None, alias="VolumeOptions")
+    image_options: ImageOptions | None = Field(None, alias="ImageOptions")
     tmpfs_options: TmpfsOptions | None = Field(None, alias="TmpfsOptions")
 
 

@@ -5,11 +5,11 @@ import posixpath
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_host import Mount
 
-BIND, VOLUME, TMPFS = "bind", "volume", "tmpfs"
+BIND, VOLUME, TMPFS, IMAGE = "bind", "volume", "tmpfs", "image"
 PROPAGATIONS = frozenset(["private", "rprivate", "shared", "rshared", "slave", "rslave"])
 _OPTIONS_OF = {BIND: "BindOptions", VOLUME: "VolumeOptions", TMPFS: "TmpfsOptions"}
 
-_OTHERS = {BIND: "VolumeOptions", VOLUME: "BindOptions", TMPFS: "BindOptions"}
+_OTHERS = {BIND: "VolumeOptions", VOLUME: "BindOptions", TMPFS: "BindOptions", IMAGE: "BindOptions"}
 """The options of another type that moby's parser of mounts refuses; its router refuses the others since API 1.42."""
 
 
@@ -41,17 +41,21 @@ def normal_path(path: str) -> str:
 
 
 def _check_fields(mount: Mount) -> None:
-    if mount.type not in _OPTIONS_OF:
+    if mount.type not in _OTHERS:
         raise InvalidParameter("mount type unknown")
     if not mount.target:
         raise InvalidParameter("field Target must not be empty")
     check_target(mount.target)
     if (field_name := _OTHERS.get(mount.type, "")) in _foreign_options(mount):
         raise InvalidParameter(f"field {field_name} must not be specified")
+    if mount.type != IMAGE and mount.image_options is not None:
+        raise InvalidParameter("field ImageOptions must not be specified")
     if mount.type == BIND:
         _check_bind(mount)
     elif mount.type == VOLUME:
         _check_volume(mount)
+    elif mount.type == IMAGE:
+        _check_image(mount)
     elif mount.source:
         raise InvalidParameter("field Source must not be specified")
 
@@ -71,6 +75,17 @@ def _check_volume(mount: Mount) -> None:
         raise InvalidParameter("must not set Subpath when using anonymous volumes")
     if not mount.source and mount.read_only:
         raise InvalidParameter("must not set ReadOnly mode when using anonymous volumes")
+    _check_subpath(subpath)
+
+
+def _check_image(mount: Mount) -> None:
+    if not mount.source:
+        raise InvalidParameter("field Source must not be empty")
+    if mount.image_options is not None:
+        _check_subpath(mount.image_options.subpath)
+
+
+def _check_subpath(subpath: str) -> None:
     normal = posixpath.normpath(subpath)
     if normal.startswith(("/", "../")) or normal == "..":
         raise InvalidParameter("subpath must be a relative path within the volume")

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.model_host import BindOptions, Mount, TmpfsOptions, VolumeOptions
+from seaway_docker.model_host import BindOptions, ImageOptions, Mount, TmpfsOptions, VolumeOptions
 from seaway_docker.mount_checks import (
     BIND,
+    IMAGE,
     PROPAGATIONS,
     TMPFS,
     VOLUME,
@@ -25,7 +26,7 @@ _MODE_GROUPS = (_READ_MODES, _LABEL_MODES, PROPAGATIONS, frozenset(("nocopy",)),
 
 @dataclass(frozen=True, slots=True)
 class MountSpec:
-    """One mount. `source` is a host path (bind), a volume's name, or empty (tmpfs, anonymous volume)."""
+    """One mount. `source` is a host path (bind), a volume's or an image's name, or empty (tmpfs, anonymous volume)."""
 
     kind: str
     target: str
@@ -38,6 +39,7 @@ class MountSpec:
     relabel: str = ""
     bind: BindOptions = field(default_factory=BindOptions)
     volume: VolumeOptions = field(default_factory=VolumeOptions)
+    image: ImageOptions = field(default_factory=ImageOptions)
     tmpfs: TmpfsOptions = field(default_factory=TmpfsOptions)
     tmpfs_data: str = ""
     """Options of HostConfig.Tmpfs as written; see `tmpfs.tmpfs_options`."""
@@ -137,10 +139,11 @@ def _spec(mount: Mount) -> MountSpec:
         kind=mount.type,
         target=normal_path(mount.target),
         source=normal_path(mount.source) if mount.type == BIND else mount.source,
-        read_only=mount.read_only,
+        read_only=mount.read_only or mount.type == IMAGE,
         create_source=mount.bind_options is not None and mount.bind_options.create_mountpoint,
         bind=mount.bind_options or BindOptions(),
         volume=mount.volume_options or VolumeOptions(),
+        image=mount.image_options or ImageOptions(),
         tmpfs=mount.tmpfs_options or TmpfsOptions(),
     )
 

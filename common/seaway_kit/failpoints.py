@@ -114,6 +114,7 @@ class Failpoint(StrEnum):
     VOLUME_GONE = "remove.volume-gone"
     REMOVE_VOLUMES = "remove.volumes-gone"
     REMOVE_RECORDED = "remove.recorded"
+    IMAGE_MOUNTED = "start.image-mounted"
     VOLUME_MOUNTED = "start.volume-mounted"
     VOLUME_UNMOUNTED = "teardown.volume-unmounted"
     VOLUME_HELD = "volume.made-by-node"

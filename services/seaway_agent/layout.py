@@ -72,6 +72,16 @@ class Layout:
         """An empty directory to mount on, in mount namespaces of their own."""
         return self.run / "view"
 
+    @property
+    def image_scratch(self) -> Path:
+        """The same for images that containers mount, beside what is mounted on `scratch`."""
+        return self.run / "image"
+
+    @property
+    def empty(self) -> Path:
+        """A directory that stays empty: the bottom of overlays that have one layer."""
+        return self.run / "empty"
+
     def persist(self, container: str) -> Path:
         """conmon's persist directory: exit and OOM files."""
         return self.run / "persist" / container
@@ -104,5 +114,6 @@ class Layout:
         ours = (self.root, self.layers, self.containers, self.volumes, self.exits, self.bundles, self.execs)
         for path in (*ours, *map(self.runtime_root, runtimes)):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for path in (self.run / "persist", self.scratch):
+        for path in (self.run / "persist", self.scratch, self.image_scratch):
             path.mkdir(exist_ok=True, mode=0o700)
+        self.empty.mkdir(exist_ok=True, mode=0o755)

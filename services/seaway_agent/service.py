@@ -87,6 +87,7 @@ from seaway_agent.state.journal import Journal
 from seaway_agent.streams.log_watch import LogWatch
 from seaway_agent.streams.spill import SpillStore
 from seaway_agent.volumes.filler import VolumeFiller
+from seaway_agent.volumes.images import ImageMounts, all_places
 from seaway_agent.volumes.mounted import MountedVolumes
 from seaway_agent.volumes.mounts import VolumeMounts
 from seaway_agent.volumes.volumes import Volumes
@@ -146,6 +147,7 @@ class Agent:
         stack.callback(self._layers.close)
         self._blobs = BlobClient(context.bus, settings.node, settings.nats_ca)
         stack.push_async_callback(self._blobs.close)
+        self._image_mounts = ImageMounts(self._layers, self._blobs.fetch, self._layout)
         self._config = ReceivedConfig(context.bus, settings.node, store)
         self._open_containers(lost_memory=bool(former) and not same_boot)
         await self._recover(store, same_boot)
@@ -297,6 +299,7 @@ class Agent:
             published=self._published,
             volumes=self._volume_mounts,
             mounted=self._mounted,
+            images=self._image_mounts,
             layout=self._layout,
             peers=self._inventory.peer,
             init=self._programs.init,
@@ -488,7 +491,8 @@ class Agent:
 
     async def _serve_files(self) -> None:
         bus, tasks = self._context.bus, self._context.tasks
-        access = Access(self._layout, self._runtimes, self._uppers, self._volume_mounts.places, self._workers)
+        places = partial(all_places, self._volume_mounts, self._image_mounts)
+        access = Access(self._layout, self._runtimes, self._uppers, places, self._workers)
         archive = ArchiveCommands(self._inventory, bus, access, self._uppers, self._layers, tasks)
         commit = CommitCommand(self._inventory, self._blobs, self._uppers)
         self._stack.callback(archive.close)

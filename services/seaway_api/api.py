@@ -40,8 +40,13 @@ class Api:
     tasks: Tasks
     archives: ArchiveClient
     stats: StatsFeeds
-    making: dict[str, str] = field(default_factory=dict)
-    """The containers that this process is making just now, and the id of each one's image."""
+    making: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The containers that this process is making just now, and the ids of the images of each."""
+
+    def needs_image(self, container: str, image: str) -> None:
+        """A container that is being made has found one of its images."""
+        self.making[container] = (*self.making.get(container, ()), image)
+
     warnings: list[str] = field(default_factory=list)
     """What `docker info` says of the endpoints."""
     begun: asyncio.Event | None = None

@@ -13,6 +13,7 @@ import yaml
 from e2e_rig.api import Api, frames
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Engine
+from e2e_rig.waits import eventually
 
 V1 = Path("/sys/fs/cgroup/memory").is_dir()
 MIB = 1 << 20
@@ -201,6 +202,14 @@ def test_cdi_devices(cli: DockerCli, cdi: str) -> None:
     assert "Read-only file system" in result.err
     result = cli.try_("run", "--rm", "--device", f"{cdi}=two", "busybox", "true")
     assert f"CDI device injection failed: unresolvable CDI devices {cdi}=two" in result.err
+
+
+@pytest.mark.seaway_only
+def test_cdi_devices_are_shown(api: Api, cdi: str) -> None:
+    """Nodes look for them now and then."""
+    wanted = {"Source": "cdi", "ID": f"{cdi}=one"}
+    eventually(lambda: wanted in api.get("/info").get("DiscoveredDevices", ()), "the device in /info", timeout=40)
+    assert "DiscoveredDevices" not in api.get("/v1.49/info")
 
 
 # --- privileges

@@ -1,5 +1,6 @@
 """Making a container on this node."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Final
@@ -88,9 +89,13 @@ class CreateCommand:
         self._checks.check(asked.spec)
         self._attach_lock.warm()  # as most are started at once
         spec = self._checks.completed(asked.spec)
-        with self._layers.using(spec.image.layers):
+        with contextlib.ExitStack() as stack:
+            for image in spec.images:
+                stack.enter_context(self._layers.using(image.layers))
             with tracing.span("ensure layers"):
                 lowers = tuple(await self._layers.ensure(spec.image.layers, self._blobs.fetch))
+                for mounted in spec.images[1:]:
+                    await self._layers.ensure_alone(mounted.layers, self._blobs.fetch)
             workdir = "" if check_workdir(spec.command.workdir, lowers) else spec.command.workdir
             with tracing.span("make container") as span:
                 span.set("container.id", spec.id)

@@ -7,6 +7,7 @@ from seaway_agent.container.hooks.confinement import ConfinementHook
 from seaway_agent.container.hooks.devices import DevicesHook
 from seaway_agent.container.hooks.dns import DnsHook
 from seaway_agent.container.hooks.etc_files import EtcFilesHook
+from seaway_agent.container.hooks.image_mounts import ImageMountsHook
 from seaway_agent.container.hooks.init import InitHook
 from seaway_agent.container.hooks.links import LinksHook
 from seaway_agent.container.hooks.mounted_volumes import MountedVolumesHook
@@ -22,6 +23,7 @@ from seaway_agent.network.published import PublishedPorts
 from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_agent.runtime.seccomp import Seccomp
+from seaway_agent.volumes.images import ImageMounts
 from seaway_agent.volumes.mounted import MountedVolumes
 from seaway_agent.volumes.mounts import VolumeMounts
 
@@ -38,6 +40,7 @@ def run_hooks(
     published: PublishedPorts,
     volumes: VolumeMounts,
     mounted: MountedVolumes,
+    images: ImageMounts,
     layout: Layout,
     peers: Peers,
     init: str,
@@ -59,4 +62,4 @@ def run_hooks(
     )
     confinement = ConfinementHook(apparmor, seccomp, runtimes)
     network = (NetworkHook(networks, held), DnsHook(resolver, held), PortsHook(published))
-    return RunHooks((confinement, rootfs, *network, MountedVolumesHook(mounted), planning))
+    return RunHooks((confinement, rootfs, *network, MountedVolumesHook(mounted), ImageMountsHook(images), planning))

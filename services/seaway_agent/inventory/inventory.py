@@ -127,7 +127,8 @@ class Inventory:
         return {
             chain
             for runner in self.runners.values()
-            for chain in chain_ids(x.diff_id for x in runner.spec.image.layers)
+            for image in runner.spec.images
+            for chain in chain_ids(x.diff_id for x in image.layers)
         }
 
     def live_ids(self) -> list[str]:

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from seaway_agent.inventory.inventory import Inventory
@@ -28,6 +28,7 @@ from seaway_contracts.containers import State
 from seaway_contracts.nodes import (
     CORE,
     GPU_KIND,
+    MOST_DEVICE_NAMES,
     MOST_ROUTES,
     Beat,
     BridgeFacts,
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 _HOST_EVERY_S: Final = 10.0
 _FACTS_SENT: Final = 3
 """In how many beats changed facts are sent: one of them may be lost."""
+_LONGEST_DEVICE_NAME: Final = 256
 ALIVE: Final = frozenset({State.RUNNING, State.PAUSED, State.RESTARTING})
 
 
@@ -197,7 +199,12 @@ class Heartbeat:
         self._host_read_at = time.monotonic()
         self._facts = self._facts.model_copy(update={"address": self._address()})
         try:
-            changes = {"routes": (await self._host.routes())[:MOST_ROUTES], "devices": devices()}
+            kinds = found_devices()
+            changes = {
+                "routes": (await self._host.routes())[:MOST_ROUTES],
+                "devices": numbers(kinds),
+                "device_names": names(kinds),
+            }
             self._facts = self._facts.model_copy(update=changes)
             self._warn(await self._host.warnings())
         except (NetworkError, OSError) as error:
@@ -249,12 +256,27 @@ def facts_of(
 
 
 def devices() -> dict[str, int]:
-    """The number of the host's devices of each CDI kind. A GPU may also have its UUID as a name: numbers count."""
+    """The number of the host's devices of each CDI kind."""
+    return numbers(found_devices())
+
+
+def found_devices() -> dict[str, list[str]]:
+    """The names of the host's devices by CDI kind."""
     try:
-        kinds = kinds_of(cdi_specs())
+        return kinds_of(cdi_specs())
     except (KeyError, TypeError, AttributeError) as error:
         log.warning("the host's CDI files can't be read: %s", error)
         return {}
+
+
+def names(kinds: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The full names of devices, as many as a beat can carry."""
+    found = {f"{kind}={name}" for kind, devices in kinds.items() for name in devices}
+    return tuple(name for name in sorted(found)[:MOST_DEVICE_NAMES] if len(name) <= _LONGEST_DEVICE_NAME)
+
+
+def numbers(kinds: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """A GPU may also have its UUID as a name: numbers count."""
     return {
         kind: len([name for name in set(names) if (name.isdigit() if kind == GPU_KIND else name != "all")])
         for kind, names in kinds.items()

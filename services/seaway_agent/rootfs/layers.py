@@ -89,14 +89,23 @@ class LayerStore:
         `LayerTooLarge`, SeawayError (TOO_LARGE: a layer expands too far), `StorageFull`, and leaves no half-made layer.
         `drop` keeps these layers while this runs, and as long as the caller is `using` them.
         """
+        with self.using(layers):
+            lowers = await self.ensure_alone(layers, fetch)
+            return [str(await self._ensure_init(chain_ids(layer.diff_id for layer in layers))), *lowers]
+
+    async def ensure_alone(self, layers: Sequence[Layer], fetch: Fetch) -> tuple[str, ...]:
+        """The same without the init layer."""
         if len(layers) > MOST_LAYERS:
             raise LayerTooLarge(f"the image has {len(layers)} layers; at most {MOST_LAYERS} are supported")
         chain = chain_ids(layer.diff_id for layer in layers)
         with self.using(layers):
             if not self.has(chain):
                 await self._ensure_all(layers, chain, fetch)
-            init = await self._ensure_init(chain)
-            return [str(init), *map(str, self._lowers(chain))]
+            return self.lowers(layers)
+
+    def lowers(self, layers: Sequence[Layer]) -> tuple[str, ...]:
+        """The directories of layers that are unpacked, topmost first; KeyError for others."""
+        return tuple(map(str, self._lowers(chain_ids(layer.diff_id for layer in layers))))
 
     def has(self, chain: Sequence[str]) -> bool:
         """Whether all layers of `chain` are unpacked."""

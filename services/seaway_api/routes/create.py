@@ -74,7 +74,7 @@ async def _made(
         api.bus,
         api.tasks,
         call.connection.actor,
-        image_found=api.making.__setitem__,
+        image_found=api.needs_image,
         registered=api.hub.remember,
     )
 

@@ -17,6 +17,7 @@ from seaway_api.translate.since import (
     PLATFORM_OF_INSPECT_SINCE,
     check_image_platform,
     image_shown,
+    removed_platform,
 )
 from seaway_contracts import catalogue as cat
 from seaway_contracts.archives import CommitContainer, GrantCommit
@@ -123,6 +124,8 @@ async def remove(call: Call) -> web.StreamResponse:
     """DELETE /images/{name}. The image service decides; it is told which images containers hold."""
     if not call.params["name"].strip():
         raise InvalidParameter("image name cannot be blank")
+    if platform := removed_platform(call.version, call.query.getall("platforms", [])):
+        check_image_platform(platform, call.params["name"], await _image(call.api, call.params["name"]))
     request = RemoveImage(
         ref=call.params["name"],
         force=call.flag("force"),
@@ -135,10 +138,15 @@ async def remove(call: Call) -> web.StreamResponse:
 
 async def _in_use(api: Api) -> tuple[ImageInUse, ...]:
     """By containers, and by those that are being made: their layers may still be fetched."""
-    making = [ImageInUse(image_id=image, container_id=one, running=False) for one, image in api.making.items()]
+    making = [
+        ImageInUse(image_id=image, container_id=one, running=False)
+        for one, images in api.making.items()
+        for image in images
+    ]
     made = [
-        ImageInUse(image_id=record.spec.image.id, container_id=record.id, running=record.status.state in _LIVE)
+        ImageInUse(image_id=image.id, container_id=record.id, running=record.status.state in _LIVE)
         async for record in all_containers(api.bus, api.hub)
+        for image in record.spec.images
     ]
     known = {use.container_id for use in made}
     return (*made, *(use for use in making if use.container_id not in known))

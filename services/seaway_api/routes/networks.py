@@ -118,7 +118,9 @@ async def _bridges(call: Call) -> list[BridgeFacts]:
 
 
 async def remove_network(call: Call) -> web.StreamResponse:
-    """DELETE /networks/{name}"""
+    """DELETE /networks/{name}. An empty name is a prefix of each network's id, as in Docker."""
+    if not call.params["name"]:
+        raise ambiguous_network("", len(DRIVERS) + len(await all_networks(call.api.bus, call.api.hub)))
     found = await find_network(call, call.params["name"])
     if isinstance(found, str):
         raise network_not_removable(found)

@@ -112,7 +112,7 @@ def _networks() -> list[ApiRoute]:
         Route("POST", "/networks/{name}/connect", endpoints.connect),
         Route("POST", "/networks/{name}/disconnect", endpoints.disconnect),
         Route("GET", "/networks/{name}", networks.inspect_network),
-        Route("DELETE", "/networks/{name}", networks.remove_network),
+        Route("DELETE", "/networks/{name}", networks.remove_network, nameless=True),
     ]
 
 

@@ -193,7 +193,7 @@ def _mount(spec: MountSpec) -> Mount:
         options = tuple(spec.tmpfs_data.split(",")) if spec.tmpfs_data else extra
     driver = spec.volume.driver_config or DriverConfig()
     return Mount(
-        type=cast(Literal["bind", "volume", "tmpfs"], spec.kind),
+        type=cast(Literal["bind", "volume", "tmpfs", "image"], spec.kind),
         target=spec.target,
         source=spec.source,
         read_only=spec.read_only,
@@ -207,7 +207,7 @@ def _mount(spec: MountSpec) -> Mount:
         shown_mode=_shown_mode(spec),
         recursive=not spec.bind.non_recursive,
         recursive_read_only=_recursive_read_only(spec),
-        subpath=spec.volume.subpath,
+        subpath=spec.volume.subpath or spec.image.subpath,
         volume_labels=dict(spec.volume.labels or {}),
         volume_options=_volume_options(spec.source, driver.options or {}),
         listed=spec.listed,

@@ -74,6 +74,7 @@ def info_json(
         | _abilities(facts)
         | _host(cluster, facts, node)
         | {
+            "DiscoveredDevices": _devices(cluster),
             "RegistryConfig": _registry_config(cluster.registries),
             "HttpProxy": cluster.registries.http_proxy,
             "HttpsProxy": cluster.registries.https_proxy,
@@ -166,6 +167,12 @@ def _abilities(facts: NodeFacts) -> dict[str, Any]:
         "ProductLicense": "",
         "CDISpecDirs": list(facts.cdi_directories),
     }
+
+
+def _devices(cluster: Cluster) -> list[dict[str, str]]:
+    """The names of the devices of all nodes, each once: a container asks for one by its name, wherever it may be."""
+    names = {name for node in cluster.up for name in node.beat.facts.device_names}
+    return [{"Source": "cdi", "ID": name} for name in sorted(names)]
 
 
 def _host(cluster: Cluster, facts: NodeFacts, node: str) -> dict[str, Any]:

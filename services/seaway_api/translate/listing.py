@@ -115,10 +115,12 @@ def _point(mount: Mount) -> dict[str, Any]:
     point: dict[str, Any] = {"Type": mount.type}
     if mount.type == "volume":
         point |= {"Name": mount.source, "Source": mount.host_path, "Destination": mount.target, "Driver": "local"}
+    elif mount.type == "image":
+        point |= {"Name": mount.source, "Source": "", "Destination": mount.target}
     else:
         point |= {"Source": mount.source, "Destination": mount.target}
     return point | {
         "Mode": mount.shown_mode,
         "RW": not mount.read_only,
-        "Propagation": (mount.propagation or "rprivate") if mount.type == "bind" else "",
+        "Propagation": (mount.propagation or "rprivate") if mount.type in ("bind", "image") else "",
     }

@@ -3,9 +3,10 @@
 from typing import Any, Final
 
 from seaway_api.translate.version import ApiVersion
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerCreate, ExecCreate, ExecStart
 from seaway_docker.model_host import BindOptions, HostConfig, Mount
-from seaway_docker.mount_checks import BIND, TMPFS, VOLUME, check_mount
+from seaway_docker.mount_checks import BIND, IMAGE, TMPFS, VOLUME, check_mount
 
 _AUTO_REMOVE_SINCE: Final[ApiVersion] = (1, 25)
 _NAMED_OPTIONS_SINCE: Final[ApiVersion] = (1, 25)
@@ -15,10 +16,13 @@ _OPTIONS_FIT_SINCE: Final[ApiVersion] = (1, 42)
 _KERNEL_MEMORY_UNTIL: Final[ApiVersion] = (1, 41)
 _ANNOTATIONS_SINCE: Final[ApiVersion] = (1, 43)
 _READ_ONLY_BELOW_SINCE: Final[ApiVersion] = (1, 44)
+_IMAGES_SINCE: Final[ApiVersion] = (1, 48)
 
 
 def create_since(version: ApiVersion, body: ContainerCreate) -> ContainerCreate:
-    """A create body; one of a client of today is given back as it is."""
+    """A create body; one of a client of today is given back as it is. Raises InvalidParameter."""
+    if version < _IMAGES_SINCE and any(mount.type == IMAGE for mount in body.host_config.mounts or ()):
+        raise InvalidParameter('Mount type "Image" needs API v1.48 or newer')
     if version >= _READ_ONLY_BELOW_SINCE:
         return body
     changes: dict[str, Any] = {"host_config": _host_since(version, body.host_config)}

@@ -1,6 +1,6 @@
 """Answers with what each version of Docker's API shows, by moby's own history of versions (1.48 to 1.51). Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,20 +14,25 @@ PLATFORM_OF_HISTORY_SINCE: Final[ApiVersion] = (1, 48)
 PLATFORM_OF_INSPECT_SINCE: Final[ApiVersion] = (1, 49)
 CONTAINERS_OF_IMAGES_SINCE: Final[ApiVersion] = (1, 51)
 _FIREWALL_SINCE: Final[ApiVersion] = (1, 49)
+_DEVICES_SINCE: Final[ApiVersion] = (1, 50)
+PLATFORMS_OF_REMOVE_SINCE: Final[ApiVersion] = (1, 50)
 _NO_CONTAINER_FIELDS_SINCE: Final[ApiVersion] = (1, 50)
 _OF_CONTAINERS: Final = frozenset(
     ("Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "Image")
 )
 _BRIDGE_FILTERS: Final = frozenset(("BridgeNfIptables", "BridgeNfIp6tables"))
+_DEVICES: Final = frozenset(("DiscoveredDevices",))
+_OPTIONAL: Final = ("variant", "os.version", "os.features")
 _COMMITS: Final = ("ContainerdCommit", "RuncCommit", "InitCommit")
 _NONDISTRIBUTABLE: Final = frozenset(("AllowNondistributableArtifactsCIDRs", "AllowNondistributableArtifactsHostnames"))
 
 
 def info_shown(version: ApiVersion, info: Mapping[str, Any]) -> dict[str, Any]:
-    """`GET /info`: from 1.49 the firewall and no expected commits, from 1.50 nothing of the bridge's filters."""
+    """`GET /info`: from 1.49 the firewall and no expected commits, from 1.50 devices and no filters of bridges."""
+    gone = _BRIDGE_FILTERS if version >= _DEVICES_SINCE and info["DiscoveredDevices"] else _BRIDGE_FILTERS | _DEVICES
+    shown = _without(info, gone if version >= _DEVICES_SINCE else _DEVICES)
     if version < _FIREWALL_SINCE:
-        return dict(info)
-    shown = {key: value for key, value in info.items() if not (version >= (1, 50) and key in _BRIDGE_FILTERS)}
+        return shown
     shown["RegistryConfig"] = _without(info["RegistryConfig"], _NONDISTRIBUTABLE)
     shown |= {name: {"ID": info[name]["ID"]} for name in _COMMITS}
     return shown | {"FirewallBackend": {"Driver": "nftables"}}
@@ -54,8 +59,22 @@ def check_image_platform(text: str, ref: str, image: ImageRecord) -> None:
     wanted = _platform(text)
     own = {"os": image.os, "architecture": image.architecture, "variant": image.variant}
     if any(value != own[key] for key, value in wanted.items() if value):
-        asked = "/".join(value for value in wanted.values() if value)
-        raise not_found(f"image with reference {ref} was found but does not provide the specified platform ({asked})")
+        found, asked = ("/".join(filter(None, platform.values())) for platform in (own, wanted))
+        raise not_found(
+            f"image with reference {ref} was found but its platform ({found}) does not match the specified platform "
+            f"({asked})"
+        )
+
+
+def removed_platform(version: ApiVersion, texts: Sequence[str]) -> str:
+    """The one of the `platforms` of a removal; empty without any. Raises InvalidParameter."""
+    if version < PLATFORMS_OF_REMOVE_SINCE:
+        return ""
+    for text in texts:
+        _platform(text)
+    if len(texts) > 1:
+        raise InvalidParameter("multiple platforms are not supported")
+    return texts[0] if texts else ""
 
 
 def _platform(text: str) -> dict[str, str]:
@@ -66,6 +85,8 @@ def _platform(text: str) -> dict[str, str]:
     if not isinstance(given, dict):
         raise InvalidParameter("failed to parse platform: it is no JSON object")
     wanted = {key: str(given.get(key) or "") for key in ("os", "architecture", "variant")}
+    if not wanted["os"] and not wanted["architecture"] and any(given.get(key) for key in _OPTIONAL):
+        raise InvalidParameter("optional platform fields provided, but OS and Architecture are missing")
     if not wanted["os"] or not wanted["architecture"]:
         raise InvalidParameter("both OS and Architecture must be provided")
     return wanted

@@ -6,6 +6,7 @@ from typing import Final
 from seaway_api.translate.version import ApiVersion
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.model_host import Resources
+from seaway_docker.mount_checks import IMAGE
 from seaway_kit.addresses import TCP
 
 _MAC_DEPRECATED_SINCE: ApiVersion = (1, 44)
@@ -32,6 +33,7 @@ def create_warnings(body: ContainerCreate, version: ApiVersion) -> list[str]:
     """The `Warnings` of a create's answer."""
     host = body.host_config
     said = limit_warnings(host)
+    said += ["Image mount is an experimental feature" for mount in host.mounts or () if mount.type == IMAGE]
     if host.network_mode == "host" and host.port_bindings:
         said.append("Published ports are discarded when using host network mode")
     if body.mac_address and version >= _MAC_DEPRECATED_SINCE:

@@ -27,6 +27,7 @@ _NO_PROGRAM = "/no/such/program"
 _BY: dict[str, tuple[str, ...]] = {
     "_networked": ("network.", Failpoint.TEARDOWN_PORTS),
     "_volumes": ("create.volume", "remove.volume"),
+    "_image_mounted": (Failpoint.IMAGE_MOUNTED,),
     "_undone": ("undo.",),
     "_not_started": (Failpoint.START_DISCONNECTED, Failpoint.START_FAILED),
     "_name_taken": (Failpoint.REGISTER_REFUSED,),
@@ -190,6 +191,15 @@ class Chores:
             for number in range(2):
                 self._client.remove(f"{name}-{number}")
             shutil.rmtree(self._suite.root / "agent" / self._suite.node / "volumes" / name, ignore_errors=True)
+
+    def _image_mounted(self) -> None:
+        """An image beside the container's own."""
+        name = f"chore-{next(_numbers)}"
+        mount = {"Type": "image", "Source": "busybox", "Target": "/image"}
+        try:
+            self._client.start(self._client.create(name, "exit 0", Mounts=[mount]))
+        finally:
+            self._client.remove(name)
 
     def _undone(self) -> None:
         """A volume can't be filled from a file."""

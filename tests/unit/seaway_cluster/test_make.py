@@ -1,6 +1,7 @@
 """Make a container: who is asked, in which order, and what is left when something fails."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from seaway_bus.bus import Bus
 from seaway_cluster.make import ContainerCreator, MadeContainer, new_container_id
 from seaway_cluster.request import ContainerRequest
+from seaway_contracts.containers import ImageUse, Mount
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.images import ImageConfig, ImageRecord
@@ -88,6 +90,19 @@ async def test_whoever_asks_hears_how_far_it_is(fake_bus: Bus, tasks: Tasks, sui
         (made.spec.id, suite.image.id, "image.get"),
         (made.spec.id, "n1", "container.register"),
     ]
+
+
+async def test_mounted_images_are_found_before_anything_is_made(fake_bus: Bus, tasks: Tasks, suite: Any) -> None:
+    heard: list[tuple[str, str]] = []
+    creator = ContainerCreator(fake_bus, tasks, "", image_found=lambda *note: heard.append(note))
+    mount = Mount(type="image", source="other:1", target="/i", read_only=True)
+    made = await creator.make(replace(REQUEST, mounts=(mount,)), ["web"], node="n1")
+    found = ImageUse(ref="other:1", id=suite.image.id, layers=suite.image.layers)
+    assert [one.image for one in made.spec.mounts] == [found]
+    assert made.spec.images == (made.spec.image, found)
+    assert [asked.ref for asked in suite.named("image.get")] == ["busybox", "other:1"]
+    assert heard == [(made.spec.id, suite.image.id)] * 2
+    assert suite.kinds.index("container.register") == 2
 
 
 async def test_the_images_refusal_goes_before_the_schedulers(

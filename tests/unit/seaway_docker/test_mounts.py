@@ -181,3 +181,33 @@ def test_any_bind_is_absolute_and_inside_or_refused(text: str) -> None:
         return
     assert isinstance(spec, MountSpec)
     assert spec.target.startswith("/") and spec.target != "/" and ".." not in spec.target.split("/")
+
+
+def test_images() -> None:
+    whole = parse_mount(mount(Type="image", Source="a:1", Target="/i/"))
+    assert (whole.kind, whole.source, whole.target, whole.read_only) == ("image", "a:1", "/i", True)
+    assert parse_mount(mount(Type="image", Source="a", Target="/i", ImageOptions={"Subpath": "x"})).image.subpath == "x"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"Type": "image"}, 'invalid mount config for type "image": field Source must not be empty'),
+        (
+            {"Type": "image", "Source": "a", "ImageOptions": {"Subpath": "../x"}},
+            'invalid mount config for type "image": subpath must be a relative path within the volume',
+        ),
+        (
+            {"Type": "image", "Source": "a", "VolumeOptions": {}},
+            'VolumeOptions must not be specified on mount type "image"',
+        ),
+        (
+            {"Type": "tmpfs", "ImageOptions": {}},
+            'invalid mount config for type "tmpfs": field ImageOptions must not be specified',
+        ),
+    ],
+)
+def test_bad_images(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidParameter) as refused:
+        parse_mount(mount(Target="/i", **fields))
+    assert str(refused.value) == message

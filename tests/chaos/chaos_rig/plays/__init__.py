@@ -66,6 +66,7 @@ _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.VOLUME_NODE_REMOVED: volumes.remove,
     Failpoint.VOLUME_FORGOTTEN: volumes.remove,
     Failpoint.VOLUME_REMOVED: volumes.remove,
+    Failpoint.IMAGE_MOUNTED: volumes.image_mounted,
     Failpoint.VOLUME_MOUNTED: volumes.mounted,
     Failpoint.VOLUME_UNMOUNTED: volumes.mounted,
     Failpoint.REGISTER_TAKEN_OVER: making.take_over,

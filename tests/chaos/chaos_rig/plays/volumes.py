@@ -72,6 +72,16 @@ def mounted(scene: Scene) -> None:
     _is_removed(scene)
 
 
+def image_mounted(scene: Scene) -> None:
+    """An image is mounted in its container, and nowhere once that has ended."""
+    mount = {"Type": "image", "Source": "busybox", "Target": "/i", "ImageOptions": {"Subpath": "bin"}}
+    container = scene.client.create(scene.name, "test -x /i/sh && exit 7", Mounts=[mount])
+    scene.crash(lambda: scene.client.start(container))
+    assert scene.client.wait(container) == 7
+    scene.client.remove(container)
+    assert scene.told(container, "destroy") == LIFE
+
+
 def _make(scene: Scene, **more: object) -> dict[str, Any]:
     reply = scene.client.steadily("POST", "/volumes/create", {"Name": scene.name, **more})
     assert reply.status == 201, reply

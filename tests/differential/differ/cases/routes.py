@@ -19,7 +19,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     case(
         "empty names",
-        *(delete(f"/{noun}/") for noun in ("volumes", "containers", "images", "plugins")),
+        *(delete(f"/{noun}/") for noun in ("volumes", "containers", "images", "plugins", "networks")),
         get("/volumes/"),
         Request("PUT", "/volumes/", {}),
         *(get(f"/{noun}/") for noun in ("plugins", "swarm", "nodes", "exec", "images", "containers")),

@@ -19,7 +19,7 @@ from seaway_agent.node.health import Health
 from seaway_agent.runtime.runtimes import Runtimes
 from seaway_contracts.base import Empty
 from seaway_contracts.catalogue import BEAT, NODE_FACTS
-from seaway_contracts.nodes import Beat, BridgeFacts, Capacity, NodeFacts
+from seaway_contracts.nodes import MOST_DEVICE_NAMES, Beat, BridgeFacts, Capacity, NodeFacts
 from seaway_contracts.version import VERSION
 from seaway_kit.tasks import Tasks
 from seaway_testing.waiting import until
@@ -221,3 +221,9 @@ def test_devices_are_counted_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     assert beats.devices() == {}
     monkeypatch.setattr(beats, "cdi_specs", lambda: [{"kind": "odd", "devices": [{}]}])
     assert beats.devices() == {}
+
+
+def test_devices_have_names() -> None:
+    kinds = {"nvidia.com/gpu": ["1", "0", "all", "0"], "x.y/z": ["a", "b" * 300]}
+    assert beats.names(kinds) == ("nvidia.com/gpu=0", "nvidia.com/gpu=1", "nvidia.com/gpu=all", "x.y/z=a")
+    assert len(beats.names({"k": [str(number) for number in range(1000)]})) == MOST_DEVICE_NAMES

@@ -12,6 +12,7 @@ from aiohttp import web
 from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
+from seaway_contracts.containers import ContainerRecord, ImageUse, Mount
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.images import BlobEndpoint, History
 from seaway_docker.streams import error_line, status_line, stream_line
@@ -125,6 +126,20 @@ async def test_remove_tells_what_containers_hold(rig: Any) -> None:
     assert [(use.image_id, use.container_id, use.running) for use in request.in_use] == [
         (record.spec.image.id, record.id, False)
     ]
+
+
+async def test_a_mounted_image_is_in_use(rig: Any) -> None:
+    use = ImageUse(ref="other", id="sha256:other")
+    mount = Mount(type="image", source="other", target="/i", image=use)
+    record = rig.suite.add(ContainerRecord(spec=builders.spec(1, mounts=(mount,)), node="n1"))
+    await rig.call("DELETE", "/images/other")
+    used = rig.suite.named("rmi")[0].in_use
+    assert [(one.image_id, one.container_id) for one in used] == [
+        (record.spec.image.id, record.id),
+        ("sha256:other", record.id),
+    ]
+    listed = (await rig.call("GET", "/containers/json?all=1")).json[0]["Mounts"]
+    assert [(one["Type"], one["Name"], one["RW"]) for one in listed] == [("image", "other", True)]
 
 
 async def test_an_image_is_in_use_while_a_container_is_made_of_it(rig: Any, failure: Any) -> None:

@@ -31,6 +31,14 @@ def test_a_client_of_today_is_taken_at_its_word() -> None:
     assert create_since((1, 44), read(BODY)) == read(BODY)
 
 
+def test_images_are_mounted_since_1_48() -> None:
+    body = read({"Image": "a", "HostConfig": {"Mounts": [{"Type": "image", "Source": "b", "Target": "/b"}]}})
+    assert create_since((1, 48), body) is body
+    for version in ((1, 24), (1, 47)):
+        with pytest.raises(InvalidParameter, match=r'^Mount type "Image" needs API v1\.48 or newer$'):
+            create_since(version, body)
+
+
 @pytest.mark.parametrize(
     ("version", "remove", "ipc", "size", "annotations"),
     [
