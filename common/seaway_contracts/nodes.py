@@ -106,6 +106,8 @@ class NodeFacts(Payload):
     volumes: str = ""
     """Where the node keeps volumes: each in a directory of its name, with its data in `_data`."""
     boot_id: str = ""
+    builder: str = ""
+    """The program that builds images; empty if the node has none."""
     cdi_directories: tuple[str, ...] = ()
     devices: dict[str, int] = Field(default_factory=dict)
     """The number of devices of each CDI kind (`nvidia.com/gpu`)."""

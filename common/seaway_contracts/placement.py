@@ -13,7 +13,7 @@ from seaway_contracts.node_settings import Strategy
 
 FILTERS: Final = (
     "node", "up", "excluded", "availability", "platform", "runtime", "constraint", "affinity", "resources",
-    "devices", "pressure",
+    "devices", "pressure", "builder",
 )  # fmt: skip
 """The scheduler's filters, each of which may refuse a node, in their order."""
 
@@ -49,6 +49,7 @@ class PlaceRequest(Payload):
     missing. `networks` are those in which the container gets an endpoint, as its user named them. `node`: the only
     one that will do, if there is one. `constraints` are on nodes (`node`, `node.labels.disk`), `affinities` on what a
     node has already (`container`, `image`, `label`, or the key of a label). `excluded`: nodes that have refused it.
+    `builds`: it is a build of an image, which needs a builder.
     """
 
     container_id: str
@@ -65,6 +66,7 @@ class PlaceRequest(Payload):
     affinities: tuple[Condition, ...] = ()
     excluded: tuple[str, ...] = ()
     node: str = ""
+    builds: bool = False
 
     @property
     def devices(self) -> tuple[DeviceRequest, ...]:

@@ -40,6 +40,11 @@ class Layout:
         return self.root / "volumes"
 
     @property
+    def builds(self) -> Path:
+        """Builds of images, their store and cache."""
+        return self.root / "builds"
+
+    @property
     def exits(self) -> Path:
         """conmon's exit files, named after containers."""
         return self.run / "exits"

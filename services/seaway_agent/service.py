@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.archive.access import Access
+from seaway_agent.build.builds import BuildLimits, Builds
+from seaway_agent.build.step_rules import StepSetup, platform_arguments
 from seaway_agent.commands.archive import ArchiveCommands
 from seaway_agent.commands.blobs import BlobClient
+from seaway_agent.commands.builds import BuildCommands
 from seaway_agent.commands.commit import CommitCommand
 from seaway_agent.commands.create import CreateCommand
 from seaway_agent.commands.exec import ExecCommands
@@ -31,6 +34,7 @@ from seaway_agent.container.factory import ContainerLogs, RunnerFactory
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook
+from seaway_agent.container.hooks.shared_namespaces import network_pid
 from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.run_hooks import run_hooks
 from seaway_agent.dns.node_resolver import NodeResolver
@@ -39,6 +43,7 @@ from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups, orphans, procs
 from seaway_agent.kernel.attach_lock import AttachLock
+from seaway_agent.kernel.cgroup_text import builds_cgroup
 from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
@@ -85,9 +90,13 @@ from seaway_agent.volumes.filler import VolumeFiller
 from seaway_agent.volumes.mounted import MountedVolumes
 from seaway_agent.volumes.mounts import VolumeMounts
 from seaway_agent.volumes.volumes import Volumes
+from seaway_bus.bus import Command
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
+from seaway_contracts.builds import BuildEvent
+from seaway_contracts.channels import EventChannel
 from seaway_contracts.errors import SeawayError, internal
+from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.nodes import CORE, Capacity
 from seaway_kit.service import ServiceContext
 
@@ -144,6 +153,7 @@ class Agent:
         self._config = ReceivedConfig(context.bus, settings.node, store)
         self._open_containers(lost_memory=bool(former) and not same_boot)
         await self._recover(store, same_boot)
+        await self._open_builds()
         store.put_fact("boot", boot)
         context.tasks.eternal("firewall", self._published.repair_on_flush())
         context.tasks.eternal("orphans", orphans.reap_forever())
@@ -368,6 +378,7 @@ class Agent:
             str(settings.root),
             str(self._layout.volumes),
             boot,
+            self._programs.buildah,
         )
         address = NodeAddress(settings.address, settings.nats)
         await address.resolve()
@@ -439,6 +450,56 @@ class Agent:
         await self._serve_files()
         await ExecCommands(inventory, bus, self._attach_lock, tasks).serve()
         await InventoryCommand(inventory, self._journal).serve(bus)
+        await BuildCommands(self._settings.node, self._builds).serve(bus)
+
+    async def _open_builds(self) -> None:
+        """What builds images, and what a former agent's builds have left."""
+        settings, runtimes = self._settings, self._runtimes
+        name, program = runtimes.find("")
+        setup = StepSetup(
+            networks=self._networks,
+            seccomp=self._seccomp,
+            apparmor=self._apparmor,
+            host=self._cgroups.host,
+            parent=builds_cgroup(self._networks.suite),
+            runtime_name=name,
+            runtime=program,
+            self_copying=self._programs.self_copying,
+            grantable=capabilities.in_mask(procs.bounding_set()),
+            open_files=self._open_files,
+            network_of=lambda container: f"/proc/{network_pid(self._inventory.peer, container)}/ns/net",
+        )
+        limits = BuildLimits(
+            settings.builds, settings.build_s, settings.build_context_bytes, settings.build_cache_bytes
+        )
+        self._builds = Builds(
+            settings.node,
+            self._programs.buildah,
+            self._layout.builds,
+            self._context.bus,
+            self._context.tasks,
+            setup,
+            limits,
+            platform_arguments(),
+            self._tell_build,
+        )
+        self._stack.callback(self._builds.close)
+        await self._builds.sweep()
+
+    def _tell_build(
+        self, channel: EventChannel[BuildEvent], build: str, attributes: dict[str, str], command: Command
+    ) -> None:
+        envelope = Envelope(
+            secrets.token_hex(12),
+            self._settings.node,
+            channel.noun,
+            channel.action,
+            build,
+            time.time_ns(),
+            cause=command.id,
+            actor=command.actor,
+        )
+        self._outbox.tell(channel, envelope, BuildEvent(attributes=attributes))
 
     def _create_command(self, reservations: Reservations) -> CreateCommand:
         inventory, volumes = self._inventory, self._volumes

@@ -39,6 +39,15 @@ class AgentSettings(ServiceSettings):
     metrics_container_labels: tuple[str, ...] = ("com.docker.compose.project", "com.docker.compose.service")
     """Labels of containers that become labels of their metrics, separated by commas, as `container_label_…`."""
 
+    builds: int = Field(4, ge=1, le=64)
+    """How many builds of images run at once; the others wait."""
+    build_s: float = Field(4 * 3600.0, gt=0)
+    """Seconds after which a build is stopped."""
+    build_context_bytes: int = Field(64 << 30, ge=1 << 10)
+    """The most bytes that a build's context may unpack to."""
+    build_cache_bytes: int = Field(20 << 30, ge=0)
+    """The build cache's size, above which its oldest entries are removed."""
+
     @field_validator("metrics_container_labels", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:

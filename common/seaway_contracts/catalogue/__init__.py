@@ -6,6 +6,7 @@ from that.
 
 from typing import Final
 
+from seaway_contracts.catalogue.builds import *
 from seaway_contracts.catalogue.cluster import *
 from seaway_contracts.catalogue.containers import *
 from seaway_contracts.catalogue.declare import CALLS as CALLS

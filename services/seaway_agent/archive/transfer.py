@@ -25,11 +25,23 @@ _IDLE: Final = "the copy has stood still for too long and is given up"
 
 async def produced(threads: Executor, produce: Callable[[Write], None]) -> AsyncGenerator[bytes, None]:
     """What `produce(write)` writes in a thread. Raises what it raises; closed early, it ends at its next write."""
+    async with aclosing(produced_live(threads, lambda write, _: produce(write))) as pieces:
+        async for data in pieces:
+            yield data
+
+
+async def produced_live(
+    threads: Executor, produce: Callable[[Write, Callable[[], None]], None], stop: Callable[[], None] = lambda: None
+) -> AsyncGenerator[bytes, None]:
+    """What `produce(write, flush)` writes in a thread; `flush` passes on what is buffered.
+
+    Closed early, it calls `stop`, and waits for the thread, which also ends at its next write.
+    """
     pipe, loop = ThreadPipe(), asyncio.get_running_loop()
 
     def work() -> None:
         try:
-            produce(pipe.write)
+            produce(pipe.write, pipe.flush)
             pipe.flush()
         finally:
             loop.call_soon_threadsafe(pipe.end)
@@ -42,6 +54,7 @@ async def produced(threads: Executor, produce: Callable[[Write], None]) -> Async
         future.result()
     finally:
         pipe.abandon()
+        stop()
         await wait_until_done(future)
 
 

@@ -57,6 +57,11 @@ def suite_cgroup(suite: str) -> str:
     return f"/seaway/{suite}"
 
 
+def builds_cgroup(suite: str) -> str:
+    """The parent cgroup of a suite's builds of images."""
+    return f"/seaway/{suite}.builds"
+
+
 def parse_layout(mountinfo_text: str) -> CgroupLayout:
     """The layout of a mountinfo text. Raises ValueError when no cgroups are mounted."""
     controllers: dict[str, str] = {}

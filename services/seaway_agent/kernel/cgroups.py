@@ -75,6 +75,20 @@ def enter(layout: CgroupLayout, cgroups_path: str) -> None:
         write_text(f"{directory}/{file}", str(number))
 
 
+def make(layout: CgroupLayout, cgroups_path: str) -> None:
+    """Make a cgroup in all hierarchies, ready to take processes. Raises OSError."""
+    for directory in layout.directories(cgroups_path):
+        os.makedirs(directory, exist_ok=True)
+    if "cpuset" in layout.controllers:
+        _inherit_cpuset(layout.controllers["cpuset"], cgroups_path)
+
+
+def move(layout: CgroupLayout, cgroups_path: str, pid: int) -> None:
+    """Put a process into a cgroup in all hierarchies. Raises OSError."""
+    for directory in layout.directories(cgroups_path):
+        write_text(f"{directory}/cgroup.procs", str(pid))
+
+
 def _inherit_cpuset(mount: str, cgroups_path: str) -> None:
     """A new v1 cpuset is empty and takes no task until its CPUs and memory nodes are set, from the top down."""
     directory = mount

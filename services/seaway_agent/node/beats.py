@@ -221,6 +221,7 @@ def facts_of(
     root: str,
     volumes: str,
     boot: str,
+    builder: str = "",
 ) -> NodeFacts:
     """What seldom changes about this node. `network`: the default one; `labels`: `key=value`; `root`: where data is."""
     return NodeFacts(
@@ -238,6 +239,7 @@ def facts_of(
         root=root,
         volumes=volumes,
         boot_id=boot,
+        builder=builder,
         cdi_directories=tuple(map(str, CDI_DIRECTORIES)),
         bridge=BridgeFacts(
             name=default_bridge(suite), subnet=str(network.subnet), gateway=str(network.gateway), mtu=network.mtu

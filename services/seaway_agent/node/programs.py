@@ -20,11 +20,12 @@ _OPEN_FILES: Final = 1 << 20
 
 @dataclass(frozen=True)
 class Programs:
-    """`init` is empty where the node has none."""
+    """`init` and `buildah` are empty where the node has none."""
 
     conmon: str
     runtimes: Runtimes
     init: str
+    buildah: str = ""
 
     @property
     def self_copying(self) -> list[str]:
@@ -47,7 +48,12 @@ def find_programs(default_runtime: str) -> Programs:
     runtimes = _found(_RUNTIMES)
     if default_runtime not in runtimes:
         raise internal(f"the runtime {default_runtime} is missing: install the package {default_runtime}")
-    return Programs(conmon, Runtimes(runtimes, default_runtime), next(iter(_found(_INITS).values()), ""))
+    return Programs(
+        conmon,
+        Runtimes(runtimes, default_runtime),
+        next(iter(_found(_INITS).values()), ""),
+        shutil.which("buildah") or "",
+    )
 
 
 def _found(names: tuple[str, ...]) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from seaway_agent.dns import connection as resolver
 from seaway_agent.execs.supervisor.supervisor import supervisors_below
 from seaway_agent.kernel import cgroups, tmpfs
 from seaway_agent.kernel.cgroup_parents import CgroupParents
-from seaway_agent.kernel.cgroup_text import CgroupLayout, cgroups_path, suite_cgroup
+from seaway_agent.kernel.cgroup_text import CgroupLayout, builds_cgroup, cgroups_path, suite_cgroup
 from seaway_agent.layout import Layout
 from seaway_agent.network import networks
 from seaway_agent.runtime.shims import end_with_children, exec_shims_below, shims_below
@@ -36,6 +36,7 @@ def purge(settings: AgentSettings) -> None:
         if layout.volumes.exists():
             unmount_below(layout.volumes)
     for suite in sorted(suites):
+        _kill_and_remove(host, builds_cgroup(suite))
         _remove_cgroups(host, suite)
         networks.teardown(suite)
 

@@ -55,8 +55,7 @@ def rules(spec: ContainerSpec, found: Sequence[HostDevice]) -> list[Json]:
     """The device cgroup's rules: everything when privileged, else nothing but the list."""
     if spec.security.privileged:
         return [{"allow": True, "access": "rwm"}]
-    table = [{"allow": False, "access": "rwm"}]
-    table += [_rule(kind, major, minor, access) for kind, major, minor, access in _DEFAULT]
+    table = default_rules()
     table += [
         _rule(one.kind, one.major, one.minor, access)
         for one in found
@@ -64,6 +63,12 @@ def rules(spec: ContainerSpec, found: Sequence[HostDevice]) -> list[Json]:
     ]
     table += [_parsed(text) for text in spec.resources.device_cgroup_rules]
     return table
+
+
+def default_rules() -> list[Json]:
+    """Docker's rules for a container that was given no device."""
+    table: list[Json] = [{"allow": False, "access": "rwm"}]
+    return table + [_rule(kind, major, minor, access) for kind, major, minor, access in _DEFAULT]
 
 
 def _kernel_permissions(permissions: str) -> str:

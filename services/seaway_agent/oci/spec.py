@@ -8,7 +8,7 @@ from seaway_agent.oci import capabilities, devices
 from seaway_agent.oci.limits import limits
 from seaway_agent.oci.mounts import HostMount as HostMount
 from seaway_agent.oci.mounts import mounts
-from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.containers import ContainerSpec, Resources
 
 Json = dict[str, Any]
 
@@ -104,17 +104,18 @@ def _process(spec: ContainerSpec, options: SpecOptions) -> Json:
     }
     if command.tty and (command.height or command.width):
         process["consoleSize"] = {"height": command.height, "width": command.width}
-    if limits := _limits(spec, options):
+    if limits := rlimits(spec.resources, options.open_files):
         process["rlimits"] = limits
     if options.apparmor:
         process["apparmorProfile"] = options.apparmor
     return process
 
 
-def _limits(spec: ContainerSpec, options: SpecOptions) -> list[Json]:
-    asked = [(f"RLIMIT_{limit.name.upper()}", limit.soft, limit.hard) for limit in spec.resources.ulimits]
-    if options.open_files is not None and _OPEN_FILES not in (name for name, *_ in asked):
-        asked.append((_OPEN_FILES, *options.open_files))
+def rlimits(resources: Resources, open_files: tuple[int, int] | None) -> list[Json]:
+    """The ulimits. `open_files`: soft and hard limit where none is asked for."""
+    asked = [(f"RLIMIT_{limit.name.upper()}", limit.soft, limit.hard) for limit in resources.ulimits]
+    if open_files is not None and _OPEN_FILES not in (name for name, *_ in asked):
+        asked.append((_OPEN_FILES, *open_files))
     return [{"type": name, "soft": _unsigned(soft), "hard": _unsigned(hard)} for name, soft, hard in asked]
 
 

@@ -44,6 +44,22 @@ class Seccomp:
             self._made[caps] = seccomp.compile_filter(self._base, caps, platform.machine())
         return self._made[caps]
 
+    def default_section(self) -> dict[str, Any]:
+        """The filter of a container with the default capabilities, as OCI section."""
+        caps = capabilities.effective((), (), privileged=False)
+        if caps not in self._made:
+            self._made[caps] = seccomp.compile_filter(self._base, caps, platform.machine())
+        return self._made[caps]
+
+    def default_compiled(self, runtime: str) -> str:
+        """The same compiled, as `compiled` gives it."""
+        if runtime not in self._takers:
+            return ""
+        caps = capabilities.effective((), (), privileged=False)
+        if caps not in self._compiled:
+            self._compiled[caps] = _compiled(self.default_section())
+        return self._compiled[caps]
+
     def is_compiled(self, spec: ContainerSpec) -> bool:
         """Whether `compiled` has the filter at hand; to make one takes some 20 ms."""
         security = spec.security

@@ -11,7 +11,6 @@ from seaway_docker.errors import NODE_NOT_SWARM
 
 _SWARM: Final = ("nodes", "services", "tasks", "secrets", "configs")
 _NOT_YET: Final = (
-    ("POST", "/build", "building images"),
     ("POST", "/images/{name}/push", "pushing images"),
     ("GET", "/images/search", "searching registries"),
     ("POST", "/swarm/init", "swarm mode"),

@@ -1,39 +1,90 @@
-"""Building images. There is no builder yet, and so no cache of one."""
+"""Building images, and the builders' cache."""
 
 from typing import Final
 
 from aiohttp import web
 
+from seaway_api.builds import cache
+from seaway_api.builds.options import build_request
+from seaway_api.builds.output import BuildOutput
+from seaway_api.builds.running import Build
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, parse_int, tell_prune
+from seaway_api.translate.registry_auth import parse_registry_config
+from seaway_contracts.builds import PruneBuildCache
+from seaway_contracts.errors import internal
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import Filters, parse_filters, until_ns
 
+_JOINED: Final = "container:"
+_NO_SESSION: Final = "a build by BuildKit needs a session: build with buildx, or without version=2"
 _FAILED: Final = "failed to prune build cache: "
 _SINGLE: Final = ("description", "id", "inuse", "parent", "private", "shared", "type", "until")
 
 
+async def build(call: Call) -> web.StreamResponse:
+    """POST /build. What is wrong before anything was said is a status, later it is a line of the stream."""
+    if not call.version >= (1, 24):
+        raise InvalidParameter("this API version can't build images")
+    asked = build_request(call.query)
+    if call.text("version") == "2":
+        raise InvalidParameter(_NO_SESSION)
+    auths = parse_registry_config(call.request.headers.get("X-Registry-Config", ""))
+    network, node = await _network(call, asked.network)
+    options = asked.options.model_copy(update={"network": network})
+    output = BuildOutput(call.request, quiet=asked.quiet)
+    one = Build(call.api, asked, options, auths, call.command(), node)
+    await one.run(call.request.content, output)
+    return output.response or await replies.begin_stream(call.request)
+
+
+async def _network(call: Call, mode: str) -> tuple[str, str]:
+    """The network of the steps as a node knows it, and the node that alone has it. Raises SeawayError."""
+    if mode in ("", "default", "bridge"):
+        return "", ""
+    if mode in ("none", "host"):
+        return mode, ""
+    if mode.startswith(_JOINED):
+        identifier, node = await call.api.locate(mode.removeprefix(_JOINED))
+        return f"{_JOINED}{identifier}", node
+    raise InvalidParameter(
+        f"a build can't join network {mode[:64]}: give none, host, bridge, or container:NAME of one that is in it"
+    )
+
+
 async def prune(call: Call) -> web.StreamResponse:
     """POST /build/prune"""
-    _check_size(call.text("keep-storage"))
-    _check(parse_filters(call.text("filters"), None), call.api.now_ns())
-    await tell_prune(call, "builder", 0)
-    return replies.json({"CachesDeleted": None, "SpaceReclaimed": 0})
+    keep = _size(call.text("keep-storage"))
+    filters, now = parse_filters(call.text("filters"), None), call.api.now_ns()
+    until = _checked_until(filters, now)
+    asked = PruneBuildCache(ids=filters.get("id") or None, keep_bytes=max(0, keep), before_ns=until or 0)
+    pruned = await cache.prune(call.api, asked, call.connection.actor)
+    await tell_prune(call, "builder", pruned.reclaimed)
+    return replies.json({"CachesDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed})
 
 
-def _check_size(text: str) -> None:
+async def cancel(call: Call) -> web.StreamResponse:
+    """POST /build/cancel: stop the build to which a client has given this id."""
+    identifier = call.text("id")
+    if not identifier:
+        raise internal("build ID not provided")
+    await cache.cancel(call.api, identifier, call.connection.actor)
+    return replies.empty(200)
+
+
+def _size(text: str) -> int:
     try:
-        parse_int(text or "0")
+        return parse_int(text or "0")
     except InvalidParameter as error:
         raise InvalidParameter(f"keep-storage is in bytes and expects an integer, got {text[:64]}: {error}") from None
 
 
-def _check(filters: Filters, now_ns: int) -> None:
-    """Docker takes any key; one that it does not know has no effect."""
+def _checked_until(filters: Filters, now_ns: int) -> int | None:
+    """The time before which an entry must have been used. Docker takes any key; an unknown one has no effect."""
     if any(len(filters.get(key)) > 1 for key in _SINGLE):
         raise InvalidParameter(f"{_FAILED}filters expect only one value")
     try:
-        until_ns(filters, now_ns)
+        return until_ns(filters, now_ns)
     except InvalidParameter as error:
         wanted = "\"until\" filter expects a duration (e.g., '24h') or a timestamp"
         raise InvalidParameter(f"{_FAILED}{wanted}: {error}") from None

@@ -7,6 +7,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from pydantic import Field
 
+from seaway_api.builds.cache import cache_json, cached_steps
 from seaway_api.cache.lists import all_containers, all_images, all_volumes, listed_containers
 from seaway_api.http import replies
 from seaway_api.http.errors import bus_away
@@ -98,7 +99,17 @@ async def disk_usage(call: Call) -> web.StreamResponse:
     volumes = await _volumes(call, cluster) if "volume" in kinds else []
     view = (await call.api.nodes()).view
     usage = disk_usage_json(cluster, volumes, call.version, view, now_ns=call.api.now_ns())
+    if "build-cache" in kinds:
+        usage["BuildCache"] = await _build_cache(call)
     return replies.json(only_kinds(usage, kinds))
+
+
+async def _build_cache(call: Call) -> list[dict[str, Any]]:
+    """Nothing of nodes that are silent."""
+    try:
+        return [cache_json(step) for step in await cached_steps(call.api)]
+    except SeawayError:
+        return []
 
 
 async def _volumes(call: Call, cluster: Cluster) -> list[dict[str, Any]]:

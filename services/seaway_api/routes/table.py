@@ -86,6 +86,8 @@ def _images() -> list[ApiRoute]:
         Route("POST", "/images/create", transfer.create, waits=True),
         Route("POST", "/images/load", transfer.load, waits=True),
         Route("POST", "/images/prune", images.prune),
+        Route("POST", "/build", builds.build),
+        Route("POST", "/build/cancel", builds.cancel),
         Route("POST", "/build/prune", builds.prune),
         Route("POST", "/images/{name}/tag", images.tag),
         Route("GET", "/images/{name}/json", images.inspect),

@@ -10,7 +10,7 @@ from seaway_contracts.masking import masked
 from seaway_docker.event_filters import EventFacts
 from seaway_docker.event_words import CLUSTER, EXEC_ACTIONS, event_facts
 
-_NOT_DOCKERS: Final = frozenset({"node", "token", "user", CLUSTER})
+_NOT_DOCKERS: Final = frozenset({"node", "token", "user", "build", CLUSTER})
 _INTERNAL: Final = frozenset({("container", "status")})
 
 

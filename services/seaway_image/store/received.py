@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from seaway_contracts.builds import BASES, BUILT
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_docker.references import Reference, parse_reference
 from seaway_image.oci.configs import parse_config
@@ -73,12 +74,15 @@ class RegistryStore:
     def find(self, reference: Reference) -> Digest | None:
         """The manifest under a tag, or under a digest where its repository has it."""
         table = self.images.table
+        if reference.name.startswith(BASES):
+            image = table.images.get(Digest(f"sha256:{reference.name.removeprefix(BASES)}"))
+            return image.manifest if image is not None else None
         if reference.digest:
             digest = Digest(reference.digest)
             return digest if self._has(table, reference, digest) else None
         pushed = table.registry.tags.get(reference.canonical)
-        image = table.tags.get(reference.canonical)
-        return pushed or (table.images[image].manifest if image is not None else None)
+        tagged = table.tags.get(reference.canonical)
+        return pushed or (table.images[tagged].manifest if tagged is not None else None)
 
     def _has(self, table: NameTable, repository: Reference, digest: Digest) -> bool:
         if table.registry.has(repository.name, digest) or f"{repository.name}@{digest}" in table.digests:
@@ -206,6 +210,8 @@ class RegistryStore:
     ) -> NameTable:
         """The table with it; pure but for the time."""
         reference, image = push.reference, done.image
+        if image is not None and push.built and reference.name.startswith(BUILT):
+            return table.with_image(image)  # who asked for the build gives it its names
         registry = table.registry
         for digest, record in records.items():
             registry = registry.with_manifest(reference.name, digest, record)

@@ -12,6 +12,7 @@ from seaway_scheduler.demand import Demand
 from seaway_scheduler.filters import (
     affinity,
     availability,
+    builder,
     constraint,
     devices,
     excluded,
@@ -37,6 +38,7 @@ _CHECKS: Final[Mapping[str, Callable[[Demand, Cluster], Check | None]]] = {
     "resources": resources.check,
     "devices": devices.check,
     "pressure": pressure.check,
+    "builder": builder.check,
 }
 _WISHES: Final[Mapping[str, Callable[[Demand, Cluster], Wish | None]]] = {
     "constraint": constraint.wish,

@@ -1,0 +1,363 @@
+"""The builds of this node: each takes its context, waits for its bases, runs, and leaves nothing behind."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from seaway_agent.archive.transfer import fail, produced_live, receive
+from seaway_agent.archive.walk import Write
+from seaway_agent.build import files
+from seaway_agent.build.builder import Builder, BuildStopped
+from seaway_agent.build.cache import Cache
+from seaway_agent.build.step_rules import StepSetup
+from seaway_agent.build.store import BuildStore
+from seaway_agent.build.workspace import Workspace
+from seaway_agent.kernel import cgroups
+from seaway_agent.kernel.cgroup_text import CgroupLayout
+from seaway_agent.kernel.launcher import Launcher
+from seaway_agent.rootfs.threads import run_to_end
+from seaway_bus.bus import Bus, Command
+from seaway_bus.streams import ByteStream
+from seaway_contracts.builds import (
+    BuildEvent,
+    BuildGo,
+    BuildOptions,
+    BuildPlan,
+    BuildRecord,
+    BuildStep,
+    CancelledBuild,
+    StartBuild,
+)
+from seaway_contracts.catalogue import BUILD_END, BUILD_START
+from seaway_contracts.channels import EventChannel
+from seaway_contracts.errors import SeawayError, bad_request, conflict, internal, unavailable
+from seaway_contracts.ids import is_container_id
+from seaway_docker.dockerfile_stages import Outline, outline, resolved, same_platform
+from seaway_docker.errors import InvalidParameter
+from seaway_kit.failpoints import Failpoint, reach
+from seaway_kit.tasks import Tasks, cancel
+
+log = logging.getLogger(__name__)
+MISSING: Final = "there is no builder on node {node}: install the package buildah there (apt-get install buildah)"
+_USED: Final = "--> "
+_MOST_GO: Final = 4 << 20
+_WAITING: Final = 1000
+_LAST_NOTES: Final = 8
+
+
+TellEvent = Callable[[EventChannel[BuildEvent], str, dict[str, str], Command], None]
+"""Publishes the event of a build with these attributes, caused by a command."""
+
+
+@dataclass(frozen=True)
+class BuildLimits:
+    """What builds may take of a node: how many run at once, seconds for each, bytes of a context and of the cache."""
+
+    at_once: int = 4
+    seconds: float = 4 * 3600.0
+    context_bytes: int = 64 << 30
+    cache_bytes: int = 20 << 30
+
+
+@dataclass
+class _Build:
+    """One build, as others see it."""
+
+    id: str
+    name: str
+    command: Command
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    why: str = ""
+    image: str = ""
+    failed: bool = False
+    used: set[str] = field(default_factory=set)
+
+    def note(self, record: BuildRecord) -> None:
+        """What its records say of it."""
+        if record.kind == "line" and record.text.startswith(_USED):
+            self.used.add(record.text.removeprefix(_USED))
+        elif record.kind == "end":
+            self.image, self.failed = ("", True) if record.code else (record.text, False)
+
+    @property
+    def outcome(self) -> dict[str, str]:
+        """The attributes of its end."""
+        if self.image:
+            return {"outcome": "built", "image": self.image}
+        return {"outcome": "failed" if self.failed else "stopped"}
+
+
+class Builds:
+    """Runs builds. `buildah` is empty on a node without it."""
+
+    def __init__(
+        self,
+        node: str,
+        buildah: str,
+        root: Path,
+        bus: Bus,
+        tasks: Tasks,
+        setup: StepSetup,
+        limits: BuildLimits,
+        platform: Mapping[str, str],
+        tell: TellEvent,
+    ) -> None:
+        """`root`: where builds and their cache are. `tell` publishes an event."""
+        self._node = node
+        self._buildah = buildah
+        self._root = root
+        self._bus = bus
+        self._tasks = tasks
+        self._setup = setup
+        self._limits = limits
+        self._platform = platform
+        self._tell = tell
+        self.store = BuildStore(buildah, root, setup.self_copying)
+        self.cache = Cache(self.store, limits.cache_bytes, lambda: bool(self._running))
+        self._running: dict[str, _Build] = {}
+        self._slots = asyncio.Semaphore(limits.at_once)
+        self._threads = ThreadPoolExecutor(2 * limits.at_once, thread_name_prefix="build")
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The ids of the builds that are here, running or waiting."""
+        return frozenset(self._running)
+
+    def close(self) -> None:
+        """Take no new work."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def start(self, asked: StartBuild, command: Command) -> None:
+        """Begin a build. Raises SeawayError where this node can't build."""
+        if not self._buildah:
+            raise unavailable(MISSING.format(node=self._node))
+        if not is_container_id(asked.id):
+            raise bad_request("a build's id has 64 hex digits")
+        if asked.id in self._running:
+            raise conflict(f"build {asked.id[:12]} runs already")
+        if len(self._running) >= _WAITING:
+            raise unavailable(f"node {self._node} has {_WAITING} builds waiting; try again later")
+        build = self._running[asked.id] = _Build(asked.id, asked.name, command)
+        try:
+            stream = await self._bus.serve_stream(asked.stream, self._tasks).open()
+            context = await self._bus.serve_stream(asked.context, self._tasks).open() if asked.context else None
+        except BaseException:
+            del self._running[asked.id]
+            raise
+        self._tasks.spawn(f"build-{asked.id[:12]}", self._serve(build, asked, stream, context))
+
+    async def sweep(self) -> None:
+        """Remove what builds of an agent before this one have left."""
+        await asyncio.to_thread(self._sweep)
+
+    def _sweep(self) -> None:
+        try:
+            _end_cgroup(self._setup.host, self._setup.parent)
+            self.store.sweep()
+            self.cache.load()
+        except (OSError, SeawayError) as error:
+            log.error("what builds have left can't be removed: %s", error)
+
+    def cancel(self, identifier: str) -> CancelledBuild:
+        """Stop a build, by its id or by its client's."""
+        found = [one for one in self._running.values() if identifier and identifier in (one.id, one.name)]
+        for build in found:
+            build.why = "the build was cancelled"
+            build.stopped.set()
+        return CancelledBuild(found=bool(found))
+
+    async def _serve(self, build: _Build, asked: StartBuild, stream: ByteStream, context: ByteStream | None) -> None:
+        """The whole life of a build. It ends when it is done, stopped, out of time, or its caller has gone."""
+        work = self._tasks.spawn(f"build-work-{asked.id[:12]}", self._work(build, asked, stream, context))
+        gone = self._tasks.spawn(f"build-gone-{asked.id[:12]}", stream.wait_broken())
+        stop = self._tasks.spawn(f"build-stop-{asked.id[:12]}", build.stopped.wait())
+        try:
+            await asyncio.wait({work, gone, stop}, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                why = build.why or f"the build took longer than {self._limits.seconds:.0f} s"
+                await cancel(work)
+                if not gone.done():
+                    await fail(stream, SeawayError(unavailable("").code, why), "build")
+        finally:
+            for task in (work, gone, stop):
+                await cancel(task)
+            for one in (stream, context):
+                if one is not None:
+                    await one.close()
+            del self._running[asked.id]
+            self._tell(BUILD_END, build.id, build.outcome, build.command)
+            self.cache.note(build.used)
+            await self.cache.settle()
+
+    async def _work(self, build: _Build, asked: StartBuild, stream: ByteStream, context: ByteStream | None) -> None:
+        try:
+            async with self._slots, AsyncExitStack() as stack:
+                self._tell(BUILD_START, build.id, {}, build.command)
+                workspace = Workspace(self._root / "w" / asked.id, self._root / "mounts")
+                stack.push_async_callback(run_to_end, lambda: self._clear(workspace))
+                await asyncio.to_thread(workspace.make)
+                reach(Failpoint.BUILD_MADE)
+                await self._take_context(workspace, asked.options, context)
+                reach(Failpoint.BUILD_CONTEXT)
+                plan = await asyncio.to_thread(self._plan, workspace, asked.options)
+                await stream.write(_line(BuildRecord(kind="plan", plan=plan)))
+                go = await _go(stream)
+                await self._build(stack, workspace, build, asked, go, stream)
+            await stream.end()
+        except OSError as error:
+            build.failed = True
+            await fail(stream, internal(f"node {self._node} can't build: {error}"), "build")
+        except SeawayError as error:
+            build.failed = True
+            await fail(stream, error, "build")
+
+    async def _take_context(self, workspace: Workspace, options: BuildOptions, context: ByteStream | None) -> None:
+        if context is None:
+            raise bad_request("the build has no context")
+        try:
+            await receive(context, self._threads, lambda read: workspace.unpack(read, self._limits.context_bytes))
+        except SeawayError as error:
+            await fail(context, error, "build context")
+            raise
+        await context.end()
+
+    def _clear(self, workspace: Workspace) -> None:
+        """Remove a build's directory, and the working containers that it has if it was killed."""
+        try:
+            self.store.remove_containers(workspace.containers())
+        except SeawayError as error:
+            log.warning("%s", error)
+        with contextlib.suppress(FileNotFoundError):
+            workspace.remove()
+
+    def _plan(self, workspace: Workspace, options: BuildOptions) -> BuildPlan:
+        own = self._platform["TARGETPLATFORM"]
+        if options.platform and not same_platform(options.platform, own):
+            raise bad_request(
+                f"node {self._node} builds for its own platform, {own}, and not for {options.platform[:64]}"
+            )
+        text = workspace.dockerfile(options.dockerfile)
+        try:
+            found = outline(text, options.args, options.target, self._platform)
+        except InvalidParameter as error:
+            raise bad_request(str(error)) from error
+        workspace.write({"Dockerfile": resolved(text, found)})
+        return _plan_of(found)
+
+    async def _build(
+        self,
+        stack: AsyncExitStack,
+        workspace: Workspace,
+        build: _Build,
+        asked: StartBuild,
+        go: BuildGo,
+        stream: ByteStream,
+    ) -> None:
+        step = await self._setup.prepare(stack, asked.id, asked.options, workspace.directory, self._root)
+        _write_files(workspace, go, self._setup.runtime)
+        launcher = Launcher(f"build-{asked.id[:12]}", self._setup.self_copying)
+        await asyncio.to_thread(launcher.start)
+        stack.push_async_callback(run_to_end, launcher.close)
+        stack.push_async_callback(run_to_end, lambda: _end_cgroup(self._setup.host, step.rules.cgroup))
+
+        builders: list[Builder] = []
+
+        def produce(write: Write, flush: Callable[[], None]) -> None:
+            def emit(record: BuildRecord) -> None:
+                build.note(record)
+                write(_line(record))
+
+            builder = Builder(workspace, launcher, self._setup.host, step.rules, step.etc_files, emit, flush)
+            builders.append(builder)
+            with builder:
+                emit(self._run(builder, workspace, asked, go))
+
+        def stop() -> None:
+            for builder in builders:
+                builder.stop()
+
+        try:
+            async with aclosing(produced_live(self._threads, produce, stop)) as pieces:
+                async for data in pieces:
+                    await stream.write(data)
+        except BuildStopped:
+            raise unavailable("the build was stopped") from None
+        finally:
+            for builder in builders:
+                builder.close()
+
+    def _run(self, builder: Builder, workspace: Workspace, asked: StartBuild, go: BuildGo) -> BuildRecord:
+        """Build, then push. In a thread."""
+        words = files.global_words(self._buildah, self._root / "store", workspace.directory)
+        env = files.environment(workspace.directory)
+        limits = self._setup.own_limits
+        code = builder.run([*words, *files.build_words(asked.options, go.bases, workspace.directory, limits)], env)
+        image = builder.last_line
+        reach(Failpoint.BUILD_BUILT)
+        if code:
+            return BuildRecord(kind="end", code=code, text="\n".join(builder.notes[-_LAST_NOTES:]))
+        if not is_container_id(image):
+            return BuildRecord(kind="end", code=1, text="the builder named no image")
+        builder.notes.clear()
+        code = builder.run([*words, *files.push_words(image, go.url, go.repository, workspace.directory)], env)
+        reach(Failpoint.BUILD_PUSHED)
+        if code:
+            why = "\n".join(builder.notes[-_LAST_NOTES:])
+            return BuildRecord(kind="end", code=code, text=f"the image can't be stored: {why}")
+        return BuildRecord(kind="end", text=f"sha256:{image}")
+
+
+def _end_cgroup(host: CgroupLayout, path: str) -> None:
+    if any(cgroups.procs(directory) for directory in host.directories(path)):
+        cgroups.kill_all(host, path)
+    cgroups.remove(host.directories(path))
+
+
+def _write_files(workspace: Workspace, go: BuildGo, runtime: str) -> None:
+    workspace.write(
+        {
+            "registries.conf": files.registries_conf(go.url, go.bases),
+            "policy.json": files.policy_json(go.bases),
+            "auth.json": files.auth_json(go.url, go.token),
+            "storage.conf": '[storage]\ndriver = "overlay"\n',
+            "containers.conf": "",
+        }
+    )
+    workspace.write_runtime(files.runtime_script(runtime, workspace.directory))
+
+
+def _plan_of(found: Outline) -> BuildPlan:
+    return BuildPlan(
+        steps=tuple(BuildStep(stage=step.stage, text=step.text) for step in found.steps),
+        stages=found.stages,
+        target=found.target,
+        froms=found.froms,
+        bases=found.bases,
+        unused=found.unused,
+    )
+
+
+def _line(record: BuildRecord) -> bytes:
+    return record.model_dump_json(exclude_defaults=True).encode() + b"\n"
+
+
+async def _go(stream: ByteStream) -> BuildGo:
+    """What the caller sends before it ends its side. Raises SeawayError."""
+    pieces, size = [], 0
+    while data := await stream.read():
+        pieces.append(data)
+        size += len(data)
+        if size > _MOST_GO:
+            raise bad_request("the build's order is too long")
+    try:
+        return BuildGo.model_validate_json(b"".join(pieces))
+    except ValidationError as error:
+        raise bad_request(f"the build's order can't be read: {error.errors()[0]['msg']}") from None
