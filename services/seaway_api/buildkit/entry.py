@@ -1,0 +1,81 @@
+"""BuildKit as the API's routes use it. What it needs of h2 and protobuf is imported at the first build."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from seaway_api.http.hijack import Tunnel
+from seaway_api.settings import ApiSettings
+from seaway_bus.bus import Bus
+from seaway_contracts.errors import conflict, unavailable
+from seaway_contracts.images import ImageRecord
+from seaway_docker.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from seaway_api.buildkit.builder import Builder
+    from seaway_api.buildkit.image_service import ImageService
+    from seaway_api.buildkit.sessions import Sessions
+
+NONE = "none"
+
+
+class BuildKit:
+    """The builder, and what this process relays to it."""
+
+    def __init__(self, settings: ApiSettings, bus: Bus, images: Callable[[], AsyncIterator[ImageRecord]]) -> None:
+        """`images` lists what is in the store."""
+        self._settings = settings
+        self._bus = bus
+        self._images = images
+
+    @cached_property
+    def _sessions(self) -> "Sessions":
+        from seaway_api.buildkit.sessions import Sessions
+
+        return Sessions()
+
+    @cached_property
+    def _service(self) -> "ImageService":
+        from seaway_api.buildkit.image_service import ImageService
+
+        return ImageService(self._bus, self._settings.node, self._settings.nats_ca)
+
+    @cached_property
+    def _builder(self) -> "Builder":
+        from seaway_api.buildkit.builder import GivenBuilder, Nowhere
+
+        return Nowhere() if self._settings.buildkit == NONE else GivenBuilder(self._settings.buildkit)
+
+    async def close(self) -> None:
+        """Let go of what is open."""
+        if "_service" in self.__dict__:
+            await self._service.close()
+
+    async def grpc(self, tunnel: Tunnel, actor: str) -> None:
+        """Serve a client's calls to BuildKit, until it goes."""
+        from seaway_api.buildkit.connections import relay_grpc
+
+        await relay_grpc(tunnel, self._builder, self._sessions, self._service, self._images, actor)
+
+    @asynccontextmanager
+    async def session(
+        self, headers: Iterable[tuple[str, str]], identifier: str, actor: str
+    ) -> AsyncIterator[Callable[[Tunnel], object]]:
+        """Open a client's session at the builder; gives what serves it. Raises SeawayError, InvalidParameter."""
+        from seaway_api.buildkit.builder import NoBuilder
+        from seaway_api.buildkit.connections import builder_session, relay_session, session_headers
+        from seaway_api.buildkit.sessions import SessionRefused
+
+        try:
+            metadata = session_headers(headers)
+        except ValueError as error:
+            raise InvalidParameter(str(error)) from None
+        try:
+            with self._sessions.opened(identifier, actor) as session:
+                async with builder_session(self._builder, metadata) as pipe:
+                    yield lambda tunnel: relay_session(tunnel, pipe, session, self._service)
+        except SessionRefused as error:
+            raise conflict(str(error)) from None
+        except NoBuilder as error:
+            raise unavailable(str(error)) from error
