@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.archive.access import Access
-from seaway_agent.build.builds import BuildLimits, Builds
+from seaway_agent.build.builds import BuildPlace, Builds
 from seaway_agent.build.step_rules import StepSetup, platform_arguments
 from seaway_agent.commands.archive import ArchiveCommands
 from seaway_agent.commands.blobs import BlobClient
-from seaway_agent.commands.builds import BuildCommands
+from seaway_agent.commands.builds import BuildCommands, tell_build
 from seaway_agent.commands.commit import CommitCommand
 from seaway_agent.commands.create import CreateCommand
 from seaway_agent.commands.exec import ExecCommands
@@ -90,13 +90,9 @@ from seaway_agent.volumes.filler import VolumeFiller
 from seaway_agent.volumes.mounted import MountedVolumes
 from seaway_agent.volumes.mounts import VolumeMounts
 from seaway_agent.volumes.volumes import Volumes
-from seaway_bus.bus import Command
 from seaway_bus.event_sender import of_node
 from seaway_bus.outbox import Outbox
-from seaway_contracts.builds import BuildEvent
-from seaway_contracts.channels import EventChannel
 from seaway_contracts.errors import SeawayError, internal
-from seaway_contracts.lifecycle import Envelope
 from seaway_contracts.nodes import CORE, Capacity
 from seaway_kit.service import ServiceContext
 
@@ -453,9 +449,9 @@ class Agent:
         await BuildCommands(self._settings.node, self._builds).serve(bus)
 
     async def _open_builds(self) -> None:
-        """What builds images, and what a former agent's builds have left."""
-        settings, runtimes = self._settings, self._runtimes
-        name, program = runtimes.find("")
+        """What builds images."""
+        settings, context = self._settings, self._context
+        name, program = self._runtimes.find("")
         setup = StepSetup(
             networks=self._networks,
             seccomp=self._seccomp,
@@ -469,37 +465,11 @@ class Agent:
             open_files=self._open_files,
             network_of=lambda container: f"/proc/{network_pid(self._inventory.peer, container)}/ns/net",
         )
-        limits = BuildLimits(
-            settings.builds, settings.build_s, settings.build_context_bytes, settings.build_cache_bytes
-        )
-        self._builds = Builds(
-            settings.node,
-            self._programs.buildah,
-            self._layout.builds,
-            self._context.bus,
-            self._context.tasks,
-            setup,
-            limits,
-            platform_arguments(),
-            self._tell_build,
-        )
+        tell = partial(tell_build, self._outbox, settings.node)
+        place = BuildPlace(settings.node, self._programs.buildah, self._layout.builds, settings.build_limits)
+        self._builds = Builds(place, context.bus, context.tasks, setup, platform_arguments(), tell)
         self._stack.callback(self._builds.close)
         await self._builds.sweep()
-
-    def _tell_build(
-        self, channel: EventChannel[BuildEvent], build: str, attributes: dict[str, str], command: Command
-    ) -> None:
-        envelope = Envelope(
-            secrets.token_hex(12),
-            self._settings.node,
-            channel.noun,
-            channel.action,
-            build,
-            time.time_ns(),
-            cause=command.id,
-            actor=command.actor,
-        )
-        self._outbox.tell(channel, envelope, BuildEvent(attributes=attributes))
 
     def _create_command(self, reservations: Reservations) -> CreateCommand:
         inventory, volumes = self._inventory, self._volumes

@@ -1,5 +1,6 @@
 """What the agent can be told."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -9,6 +10,16 @@ from seaway_contracts.errors import SeawayError
 from seaway_contracts.node_settings import check_label
 from seaway_kit.addresses import ip_of
 from seaway_kit.settings import ServiceSettings
+
+
+@dataclass(frozen=True)
+class BuildLimits:
+    """What builds may take of a node: how many run at once, seconds for each, bytes of a context and of the cache."""
+
+    at_once: int = 4
+    seconds: float = 4 * 3600.0
+    context_bytes: int = 64 << 30
+    cache_bytes: int = 20 << 30
 
 
 class AgentSettings(ServiceSettings):
@@ -47,6 +58,11 @@ class AgentSettings(ServiceSettings):
     """The most bytes that a build's context may unpack to."""
     build_cache_bytes: int = Field(20 << 30, ge=0)
     """The build cache's size, above which its oldest entries are removed."""
+
+    @property
+    def build_limits(self) -> BuildLimits:
+        """The bounds of builds."""
+        return BuildLimits(self.builds, self.build_s, self.build_context_bytes, self.build_cache_bytes)
 
     @field_validator("metrics_container_labels", mode="before")
     @classmethod

@@ -22,6 +22,7 @@ _PROGRAMS: Final = (
     ("conmon", ("conmon",), True, "it watches containers: install the package conmon"),
     ("crun", ("crun",), True, "it is the default runtime: install the package crun"),
     ("init", ("tini-static", "tini", "catatonit", "docker-init"), False, "`docker run --init` needs one: install tini"),
+    ("buildah", ("buildah",), False, "it builds images (`docker build`): install the package buildah"),
     ("docker", ("docker",), False, "the examples use it: install docker-cli (Debian 13) or docker.io"),
 )
 """What is looked for, the names of it, whether nothing works without it, and what to do."""

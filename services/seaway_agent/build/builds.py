@@ -24,6 +24,7 @@ from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.rootfs.threads import run_to_end
+from seaway_agent.settings import BuildLimits
 from seaway_bus.bus import Bus, Command
 from seaway_bus.streams import ByteStream
 from seaway_contracts.builds import (
@@ -58,13 +59,13 @@ TellEvent = Callable[[EventChannel[BuildEvent], str, dict[str, str], Command], N
 
 
 @dataclass(frozen=True)
-class BuildLimits:
-    """What builds may take of a node: how many run at once, seconds for each, bytes of a context and of the cache."""
+class BuildPlace:
+    """Where builds run. `buildah` is empty on a node without it; `root`: where builds and their cache are."""
 
-    at_once: int = 4
-    seconds: float = 4 * 3600.0
-    context_bytes: int = 64 << 30
-    cache_bytes: int = 20 << 30
+    node: str
+    buildah: str
+    root: Path
+    limits: BuildLimits
 
 
 @dataclass
@@ -96,31 +97,29 @@ class _Build:
 
 
 class Builds:
-    """Runs builds. `buildah` is empty on a node without it."""
+    """Runs builds."""
 
     def __init__(
         self,
-        node: str,
-        buildah: str,
-        root: Path,
+        place: BuildPlace,
         bus: Bus,
         tasks: Tasks,
         setup: StepSetup,
-        limits: BuildLimits,
         platform: Mapping[str, str],
         tell: TellEvent,
     ) -> None:
-        """`root`: where builds and their cache are. `tell` publishes an event."""
-        self._node = node
-        self._buildah = buildah
-        self._root = root
+        """`platform`: the variables that each Dockerfile has. `tell` publishes an event."""
+        limits = place.limits
+        self._node = place.node
+        self._buildah = place.buildah
+        self._root = place.root
         self._bus = bus
         self._tasks = tasks
         self._setup = setup
         self._limits = limits
         self._platform = platform
         self._tell = tell
-        self.store = BuildStore(buildah, root, setup.self_copying)
+        self.store = BuildStore(place.buildah, place.root, setup.self_copying)
         self.cache = Cache(self.store, limits.cache_bytes, lambda: bool(self._running))
         self._running: dict[str, _Build] = {}
         self._slots = asyncio.Semaphore(limits.at_once)

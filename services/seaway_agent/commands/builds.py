@@ -1,11 +1,16 @@
 """Commands about builds of images and their cache."""
 
+import secrets
+import time
+
 from seaway_agent.build.builds import Builds
 from seaway_bus.bus import Bus, Command
+from seaway_bus.outbox import Outbox
 from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.builds import (
     BuildCache,
+    BuildEvent,
     CancelBuild,
     CancelledBuild,
     ListBuildCache,
@@ -13,6 +18,30 @@ from seaway_contracts.builds import (
     PrunedBuildCache,
     StartBuild,
 )
+from seaway_contracts.channels import EventChannel
+from seaway_contracts.lifecycle import Envelope
+
+
+def tell_build(
+    outbox: Outbox,
+    node: str,
+    channel: EventChannel[BuildEvent],
+    build: str,
+    attributes: dict[str, str],
+    command: Command,
+) -> None:
+    """Publish the event of a build."""
+    envelope = Envelope(
+        secrets.token_hex(12),
+        node,
+        channel.noun,
+        channel.action,
+        build,
+        time.time_ns(),
+        cause=command.id,
+        actor=command.actor,
+    )
+    outbox.tell(channel, envelope, BuildEvent(attributes=attributes))
 
 
 class BuildCommands:

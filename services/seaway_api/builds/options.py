@@ -44,6 +44,8 @@ def build_request(query: MultiMapping[str]) -> BuildRequest:
     """Raises InvalidParameter (400)."""
     if query.getall("securityopt", []):
         raise InvalidParameter(_SECURITY)
+    if query.get("remote", ""):
+        raise InvalidParameter("fetching a build's context from a remote place is not supported: send it as a tar")
     if query.get("outputs", "") not in ("", "[]", "null"):
         raise InvalidParameter("outputs other than an image need BuildKit: build with buildx")
     options = BuildOptions(

@@ -19,13 +19,17 @@ def rights_of(request: web.Request) -> Rights:
 
 
 def repository_in(request: web.Request) -> Reference:
-    """The repository in the path; raises SpecError(NAME_INVALID)."""
-    return repository_of(request.match_info["name"])
+    """The repository in the path; raises SpecError(NAME_INVALID).
+
+    `ns`, where it is given, is the registry whose mirror this one is (distribution spec 1.1, "Registry Proxying").
+    """
+    name, mirrored = request.match_info["name"], request.query.get("ns")
+    return repository_of(f"{mirrored}/{name}" if mirrored else name)
 
 
 def writable_in(request: web.Request) -> Reference:
     """The repository in the path, which the sender may write; raises SpecError: NAME_INVALID, DENIED."""
-    repository = repository_in(request)
+    repository = repository_of(request.match_info["name"])
     if not rights_of(request).may_write(repository.name):
         raise SpecError(403, "DENIED", f"you may not push to {repository.familiar_name}")
     return repository

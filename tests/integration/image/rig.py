@@ -34,13 +34,15 @@ def wait_for(port: int) -> None:
 
 
 @contextmanager
-def docker_registry(directory: Path, port: int, storage: Path, **parts: Any) -> Iterator[int]:
+def docker_registry(
+    directory: Path, port: int, storage: Path, *, deletable: bool = False, **parts: Any
+) -> Iterator[int]:
     """A docker-registry on the loopback; `parts` are `auth` and `tls` of its configuration."""
     http = {"addr": f"127.0.0.1:{port}", "secret": "s"} | ({"tls": parts["tls"]} if "tls" in parts else {})
     config = {
         "version": "0.1",
         "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(storage)}},
+        "storage": {"filesystem": {"rootdirectory": str(storage)}, "delete": {"enabled": deletable}},
         "http": http,
     } | ({"auth": parts["auth"]} if "auth" in parts else {})
     path = directory / f"registry-{port}.yml"

@@ -144,8 +144,8 @@ async def test_info_says_at_once_that_the_bus_is_away(rig: Any, monkeypatch: pyt
 
 
 async def test_what_is_not_there_yet_is_named(rig: Any) -> None:
-    answer = await rig.call("POST", "/v1.45/build", b"")
-    assert (answer.status, answer.json["message"]) == (501, "not supported by Seaway yet: building images")
+    answer = await rig.call("POST", "/v1.45/swarm/init", b"")
+    assert (answer.status, answer.json["message"]) == (501, "not supported by Seaway yet: swarm mode")
 
 
 async def test_an_http_1_0_client_is_served(rig: Any) -> None:
