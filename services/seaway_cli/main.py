@@ -71,6 +71,9 @@ def up(
     default_address_pool: Annotated[
         list[str] | None, typer.Option(help="base=SUBNET,size=BITS: networks get their subnets from it (repeatable)")
     ] = None,
+    buildkit: Annotated[
+        str, typer.Option(help="BuildKit for builds: unix://PATH, tcp://HOST:PORT, own (a container), or none")
+    ] = "own",
     listen: Annotated[str, typer.Option(help="this machine's address for agents on others; needs TLS")] = "127.0.0.1",
     tlscert: Annotated[str, typer.Option(help="the certificate of the API and of --listen (PEM)")] = "",
     tlskey: Annotated[str, typer.Option(help="its key (PEM)")] = "",
@@ -110,6 +113,7 @@ def up(
         registry_mirrors=tuple(registry_mirror or ()),
         insecure_registries=tuple(insecure_registry or ()),
         default_address_pools=tuple(default_address_pool or ()),
+        buildkit=buildkit,
         tls=Tls(tlscert, tlskey, tlscacert, tlsverify),
         listen=listen,
         metrics_port=metrics_port,

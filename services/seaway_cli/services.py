@@ -45,6 +45,7 @@ class SuiteOptions:
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     default_address_pools: tuple[str, ...] = ()
+    buildkit: str = ""
     tls: Tls = field(default_factory=Tls)
     listen: Listen = field(default_factory=Listen)
     lent: tuple[Listener, ...] = ()
@@ -87,7 +88,8 @@ def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
     if service == "api":
         tls = options.tls
         files = {"tls_cert": tls.cert, "tls_key": tls.key, "tls_ca": tls.ca if tls.verify else ""}
-        return {"host": options.hosts} | {name: path for name, path in files.items() if path}
+        files["buildkit"] = options.buildkit
+        return {"host": options.hosts} | {name: text for name, text in files.items() if text}
     return {}
 
 

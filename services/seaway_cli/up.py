@@ -47,6 +47,7 @@ class UpOptions:
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     default_address_pools: tuple[str, ...] = ()
+    buildkit: str = ""
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
     metrics_port: int = 0
@@ -117,6 +118,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
             default_address_pools=options.default_address_pools,
+            buildkit=options.buildkit,
             tls=options.tls,
             listen=options.bus,
             lent=listeners,

@@ -148,7 +148,9 @@ def session_headers(given: Iterable[tuple[str, str]]) -> Headers:
     """
     found = [(name.lower(), value) for name, value in given if name.lower().startswith(_EXPOSE) and value]
     if len(found) > _MOST_HEADERS or any(len(value) > _MOST_VALUE for _, value in found):
-        raise ValueError(f"the session has more than {_MOST_HEADERS} headers, or one of more than {_MOST_VALUE} letters")
+        raise ValueError(
+            f"the session has more than {_MOST_HEADERS} headers, or one of more than {_MOST_VALUE} letters"
+        )
     offered = {value.lower() for name, value in found if name == _METHODS}
     ours = (f"{SERVICE}{method}" for method in ("Info", "Read", "Write", "Status"))
     found += [(_METHODS, method) for method in ours if method.lower() not in offered]
@@ -167,5 +169,3 @@ async def ask_builder(builder: Builder, path: str, request: bytes) -> bytes:
     finally:
         with contextlib.suppress(ConnectionError):
             await tasks.close()
-
-

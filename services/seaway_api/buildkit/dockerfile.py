@@ -56,7 +56,7 @@ async def _exchange(stream: Stream, path: str) -> bytes | None:
         packet = await _next(packets)
         if packet is None:
             return None
-        if packet.type == _DATA and packet.ID == found:
+        if packet.type == _DATA and found == packet.ID:
             if not packet.data:
                 await stream.send(frame(messages.encode("Packet", type=_END)))
                 return bytes(text)

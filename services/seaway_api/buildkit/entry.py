@@ -1,12 +1,12 @@
 """BuildKit as the API's routes use it. What it needs of h2 and protobuf is imported at the first build."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from seaway_api.http.hijack import Tunnel
-from seaway_api.settings import ApiSettings
+from seaway_api.settings import NO_BUILDER, ApiSettings
 from seaway_bus.bus import Bus
 from seaway_contracts.errors import conflict, unavailable
 from seaway_contracts.images import ImageRecord
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from seaway_api.buildkit.builder import Builder
     from seaway_api.buildkit.image_service import ImageService
     from seaway_api.buildkit.sessions import Sessions
-
-NONE = "none"
 
 
 class BuildKit:
@@ -45,7 +43,7 @@ class BuildKit:
     def _builder(self) -> "Builder":
         from seaway_api.buildkit.builder import GivenBuilder, Nowhere
 
-        return Nowhere() if self._settings.buildkit == NONE else GivenBuilder(self._settings.buildkit)
+        return Nowhere() if self._settings.buildkit == NO_BUILDER else GivenBuilder(self._settings.buildkit)
 
     async def close(self) -> None:
         """Let go of what is open."""
@@ -61,7 +59,7 @@ class BuildKit:
     @asynccontextmanager
     async def session(
         self, headers: Iterable[tuple[str, str]], identifier: str, actor: str
-    ) -> AsyncIterator[Callable[[Tunnel], object]]:
+    ) -> AsyncIterator[Callable[[Tunnel], Awaitable[None]]]:
         """Open a client's session at the builder; gives what serves it. Raises SeawayError, InvalidParameter."""
         from seaway_api.buildkit.builder import NoBuilder
         from seaway_api.buildkit.connections import builder_session, relay_session, session_headers

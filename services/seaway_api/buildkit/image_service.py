@@ -253,4 +253,3 @@ def _error(status: int, body: bytes) -> SeawayError:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         said = body.decode("utf-8", "replace").strip() or f"the image service refused with status {status}"
     return SeawayError(_CODES.get(status, Code.INTERNAL), said)
-
