@@ -91,8 +91,8 @@ class SessionPipe:
                     return data
         except (GrpcError, StreamBroken, WrongMessage) as error:
             raise ConnectionResetError(f"the builder has broken the session off: {error}") from None
-        if self._stream.trailers and (error := error_of(self._stream.trailers)) is not None:
-            raise ConnectionResetError(f"the builder has refused the session: {error}")
+        if self._stream.trailers and (refusal := error_of(self._stream.trailers)) is not None:
+            raise ConnectionResetError(f"the builder has refused the session: {refusal}")
         return b""
 
     async def write(self, data: bytes) -> None:

@@ -54,7 +54,8 @@ class SessionContent:
     async def info(self, stream: Stream) -> None:
         """A blob's size."""
         if not self._is_base(stream):
-            return await self._relay.forward(stream)
+            await self._relay.forward(stream)
+            return
         asked = messages.parse("InfoRequest", await Messages(stream).only())
         try:
             size = await self._images.size(asked.digest)
@@ -67,17 +68,22 @@ class SessionContent:
     async def read(self, stream: Stream) -> None:
         """A blob's bytes, or some of them."""
         if not self._is_base(stream):
-            return await self._relay.forward(stream)
+            await self._relay.forward(stream)
+            return
         asked = messages.parse("ReadContentRequest", await Messages(stream).only())
-        answer, offset = Answer(stream), asked.offset
+        answer = Answer(stream)
         try:
-            async with self._images.open(asked.digest, asked.offset, asked.size) as content:
-                async for data in content.iter_chunked(_CHUNK):
-                    await answer.message(messages.encode("ReadContentResponse", offset=offset, data=data))
-                    offset += len(data)
+            if asked.offset < await self._images.size(asked.digest):
+                await self._give(answer, asked.digest, asked.offset, asked.size)
         except SeawayError as error:
             raise grpc_error(error) from error
         await answer.end()
+
+    async def _give(self, answer: Answer, digest: str, offset: int, size: int) -> None:
+        async with self._images.open(digest, offset, size) as content:
+            async for data in content.iter_chunked(_CHUNK):
+                await answer.message(messages.encode("ReadContentResponse", offset=offset, data=data))
+                offset += len(data)
 
     async def write(self, stream: Stream) -> None:
         """A blob of the result."""

@@ -41,7 +41,7 @@ class ControlMethods:
 
     def methods(self) -> Mapping[str, Method]:
         """By path."""
-        return {SOLVE: self.solve, WORKERS: self.list_workers, GATEWAY_SOLVE: self.gateway_solve}
+        return {SOLVE: self.build, WORKERS: self.list_workers, GATEWAY_SOLVE: self.gateway_solve}
 
     async def list_workers(self, stream: Stream) -> None:
         """The builder's workers, without what this daemon has not."""
@@ -53,7 +53,7 @@ class ControlMethods:
 
     # --- Control.Solve
 
-    async def solve(self, stream: Stream) -> None:
+    async def build(self, stream: Stream) -> None:
         """A build, to its end. Its image has its names before the client hears that it is done."""
         try:
             planned = solve.plan_solve(await Messages(stream).only())

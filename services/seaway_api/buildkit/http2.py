@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol
 
 from h2.config import H2Configuration
@@ -159,8 +160,8 @@ class Stream:
             if size <= 0:
                 await self._connection.changed()
                 continue
-            piece, view = view[:size], view[size:]
-            self._connection.command(lambda h2, piece=piece: h2.send_data(self.number, piece.tobytes()))
+            piece, view = view[:size].tobytes(), view[size:]
+            self._connection.command(partial(H2Connection.send_data, stream_id=self.number, data=piece))
 
     async def end(self) -> None:
         """Nothing more follows. Raises StreamBroken, ConnectionEnded."""
@@ -241,7 +242,10 @@ class Http2:
     def _begin(self) -> None:
         """Settings go out after the connection's preface: set before, the peer's acknowledgement is not understood."""
         self._h2.initiate_connection()
-        settings = {SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW, SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS}
+        settings: dict[SettingCodes | int, int] = {
+            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS,
+        }
         if self._serve is None:
             settings[SettingCodes.ENABLE_PUSH] = 0
         self._h2.update_settings(settings)

@@ -1,4 +1,4 @@
-"""A relay of gRPC calls: each stream of one connection becomes one of the other; some methods are rewritten or answered.
+"""A relay of gRPC calls: each stream of one connection becomes one of the other; some methods are changed or answered.
 
 A method that nobody has registered passes as it is, message by message, with its headers and trailers.
 """

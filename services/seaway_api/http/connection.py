@@ -1,8 +1,8 @@
 """One client's connection: aiohttp's HTTP, and beside it what Docker needs and aiohttp has not.
 
-aiohttp knows no `Upgrade: tcp` and `h2c` (it drops what follows the head) and closes both directions when a client half-closes.
-So this protocol looks at the head of each request before aiohttp does: bytes behind an upgrade's request are kept for
-the tunnel, and a client's end of sending is no end of the connection.
+aiohttp knows no `Upgrade: tcp` and `h2c` (it drops what follows the head) and closes both directions when a client
+half-closes. So this protocol looks at the head of each request before aiohttp does: bytes behind the request of an
+upgrade are kept for the tunnel, and a client's end of sending is no end of the connection.
 """
 
 import asyncio
