@@ -38,7 +38,7 @@ async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncItera
         feeds = StatsFeeds(context.bus, context.tasks)
         begun = asyncio.Event()
         settings = cast(ApiSettings, context.settings)
-        buildkit = BuildKit(settings, context.bus, partial(all_images, context.bus))
+        buildkit = BuildKit(settings, context.bus, context.tasks, partial(all_images, context.bus))
         stack.push_async_callback(buildkit.close)
         api = Api(settings, context.bus, hub, context.tasks, archives, feeds, buildkit=buildkit, begun=begun)
         async with serve(api, lent):

@@ -30,6 +30,9 @@ class ApiSettings(ServiceSettings):
     buildkit_image: str = Field(
         "docker.io/moby/buildkit:v0.13.2", description="image of the builder's container, with --buildkit own"
     )
+    buildkit_cache: int = Field(
+        20_000_000_000, ge=0, description="bytes of cache that the builder's container keeps, with --buildkit own"
+    )
 
     @property
     def hosts(self) -> tuple[str, ...]:

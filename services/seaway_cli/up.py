@@ -48,6 +48,7 @@ class UpOptions:
     insecure_registries: tuple[str, ...] = ()
     default_address_pools: tuple[str, ...] = ()
     buildkit: str = ""
+    buildkit_image: str = ""
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
     metrics_port: int = 0
@@ -119,6 +120,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             insecure_registries=options.insecure_registries,
             default_address_pools=options.default_address_pools,
             buildkit=options.buildkit,
+            buildkit_image=options.buildkit_image,
             tls=options.tls,
             listen=options.bus,
             lent=listeners,

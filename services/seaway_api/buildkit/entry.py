@@ -6,11 +6,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from seaway_api.http.hijack import Tunnel
-from seaway_api.settings import NO_BUILDER, ApiSettings
+from seaway_api.settings import NO_BUILDER, OWN_BUILDER, ApiSettings
 from seaway_bus.bus import Bus
 from seaway_contracts.errors import conflict, unavailable
 from seaway_contracts.images import ImageRecord
 from seaway_docker.errors import InvalidParameter
+from seaway_kit.tasks import Tasks
 
 if TYPE_CHECKING:
     from seaway_api.buildkit.builder import Builder
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 class BuildKit:
     """The builder, and what this process relays to it."""
 
-    def __init__(self, settings: ApiSettings, bus: Bus, images: Callable[[], AsyncIterator[ImageRecord]]) -> None:
-        """`images` lists what is in the store."""
+    def __init__(
+        self, settings: ApiSettings, bus: Bus, tasks: Tasks, images: Callable[[], AsyncIterator[ImageRecord]]
+    ) -> None:
+        """`images` lists what is in the store. `tasks` carry what outlives a request."""
+        self._tasks = tasks
         self._settings = settings
         self._bus = bus
         self._images = images
@@ -42,8 +46,14 @@ class BuildKit:
     @cached_property
     def _builder(self) -> "Builder":
         from seaway_api.buildkit.builder import GivenBuilder, Nowhere
+        from seaway_api.buildkit.own_builder import OwnBuilder
 
-        return Nowhere() if self._settings.buildkit == NO_BUILDER else GivenBuilder(self._settings.buildkit)
+        settings = self._settings
+        if settings.buildkit == NO_BUILDER:
+            return Nowhere()
+        if settings.buildkit == OWN_BUILDER:
+            return OwnBuilder(self._bus, self._tasks, settings.buildkit_image, settings.buildkit_cache)
+        return GivenBuilder(settings.buildkit)
 
     async def close(self) -> None:
         """Let go of what is open."""
