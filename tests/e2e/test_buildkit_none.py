@@ -26,7 +26,10 @@ def test_a_build_says_what_to_do(suite: Seaway, tmp_path: Path) -> None:
     cli("load", input=images.busybox_archive())
     (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN true\n")
     (tmp_path / "compose.yaml").write_text("services:\n  one:\n    build: .\n    image: nothing\n")
-    for words in (("build", "-t", "nothing", str(tmp_path)), ("compose", "-f", str(tmp_path / "compose.yaml"), "build")):
+    for words in (
+        ("build", "-t", "nothing", str(tmp_path)),
+        ("compose", "-f", str(tmp_path / "compose.yaml"), "build"),
+    ):
         done = cli.try_(*words)
         assert done.code != 0
         assert WHAT_TO_DO in done.err, done.err

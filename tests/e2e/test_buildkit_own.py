@@ -43,7 +43,10 @@ def test_the_first_build_makes_the_builder(cli: DockerCli, tmp_path: Path) -> No
     done = cli.try_("build", "-t", "first", where, timeout=180)
     assert done.code == 0, done.err
     assert cli("run", "--rm", "first", "cat", "/g").out == "hi"
-    assert cli("ps", "--filter", "label=com.seaway.builder", "--format", "{{.Names}} {{.Image}}").out == f"{BUILDER} {IMAGE}"
+    assert (
+        cli("ps", "--filter", "label=com.seaway.builder", "--format", "{{.Names}} {{.Image}}").out
+        == f"{BUILDER} {IMAGE}"
+    )
     assert BUILDER in cli("volume", "ls", "-q").lines
 
 

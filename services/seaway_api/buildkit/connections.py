@@ -132,12 +132,11 @@ async def relay_session(client: Pipe, builder: Pipe, session: BuildSession, serv
     relay = Relay(behind, methods, "the client")
     methods.update(SessionContent(session, service, relay, tasks).methods())
     from_builder = Http2(builder, serve=relay.serve)
-    session.client = to_client
     try:
-        both = [tasks.spawn("client", to_client.run()), tasks.spawn("calls", from_builder.run())]
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        with session.served(to_client):
+            both = [tasks.spawn("client", to_client.run()), tasks.spawn("calls", from_builder.run())]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        session.client = None
         await tasks.close()
 
 

@@ -24,6 +24,7 @@ WORKERS: Final = "/moby.buildkit.v1.Control/ListWorkers"
 GATEWAY_SOLVE: Final = "/moby.buildkit.v1.frontend.LLBBridge/Solve"
 _BUILD_ID: Final = b"buildkit-controlapi-buildid"
 _MOST_BASES: Final = 200
+_SESSION_S: Final = 30.0
 Images = Callable[[], AsyncIterator[ImageRecord]]
 
 
@@ -123,8 +124,8 @@ class ControlMethods:
     async def _bases(self, asked: solve.GatewaySolve, session: BuildSession) -> dict[str, str]:
         """Manifests of images in the store, by the names that they have in FROM."""
         text = None
-        if asked.dockerfile and session.client is not None:
-            text = await read_dockerfile(session.client, asked.directory, asked.dockerfile)
+        if asked.dockerfile and (client := await session.serving(_SESSION_S)) is not None:
+            text = await read_dockerfile(client, asked.directory, asked.dockerfile)
         named = None if text is None else solve.names_in_dockerfile(text)
         try:
             found = {

@@ -17,7 +17,7 @@ _DIFF_COPY: Final = "/moby.filesync.v1.FileSync/DiffCopy"
 _STAT, _REQUEST, _DATA, _END = range(4)
 _MOST_BYTES: Final = 4 << 20
 _MOST_FILES: Final = 10_000
-_PATIENCE_S: Final = 10.0
+_PATIENCE_S: Final = 30.0
 
 
 async def read_dockerfile(client: Http2, directory: str, path: str) -> str | None:

@@ -1,8 +1,10 @@
 """The sessions of clients, by the ids that they chose: who opened them, and which builds end in our store."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seaway_api.buildkit.http2 import Http2
 from seaway_api.buildkit.image_service import BuildResult
@@ -25,6 +27,25 @@ class BuildSession:
     builds: int = 0
     result: BuildResult | None = None
     client: Http2 | None = None
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextmanager
+    def served(self, client: Http2) -> Iterator[None]:
+        """For as long as the client serves on that connection."""
+        self.client = client
+        self._came.set()
+        try:
+            yield
+        finally:
+            self.client = None
+            self._came.clear()
+
+    async def serving(self, patience_s: float) -> Http2 | None:
+        """The connection on which the client serves, which may come later than its build; None if it doesn't come."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._came.wait()
+        return self.client
 
 
 class Sessions:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from e2e_rig.engine import Daemon
 from e2e_rig.images import Layer, archive, busybox_layer
 

@@ -108,8 +108,6 @@ async def test_the_end_of_the_connection_breaks_all_streams() -> None:
     await tasks.close()
 
 
-
-
 def _attacker() -> H2Connection:
     return H2Connection(H2Configuration(client_side=True, header_encoding=None))
 
