@@ -66,7 +66,7 @@ class Relay:
         """Until the answer has been passed, or one of the two has broken the call off; then both are ended."""
         sending = self._tasks.spawn("up", up)
         answering = self._tasks.spawn("down", _answer(outgoing, incoming, finish))
-        watching = self._tasks.spawn("gone", _raise_when_gone(incoming))
+        watching = self._tasks.spawn("gone", incoming.gone())
         code = ErrorCodes.CANCEL
         try:
             await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
@@ -74,15 +74,11 @@ class Relay:
                 answering.result()
                 code = ErrorCodes.NO_ERROR
             else:
-                watching.result()
+                raise watching.result()
         finally:
             for task in (sending, answering, watching):
                 await cancel(task)
             outgoing.reset(code)
-
-
-async def _raise_when_gone(stream: Stream) -> None:
-    raise await stream.gone()
 
 
 async def _unchanged(message: bytes) -> bytes:
