@@ -52,6 +52,7 @@ async def find_companions(find: FindRecord, refs: CompanionRefs) -> Companions:
         names={ref: records[ref].spec.name for ref in refs.linked},
         mounts=tuple(one for ref, read_only in refs.mounted for one in _taken_over(records[ref], read_only)),
         node=next(iter(nodes), None),
+        on_host=frozenset(ref for ref, record in records.items() if record.spec.network.sandbox == "host"),
     )
 
 

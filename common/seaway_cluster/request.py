@@ -85,13 +85,14 @@ class CompanionRefs:
 @dataclass(frozen=True)
 class Companions:
     """The same, found: references as given -> ids, names of those linked to, mounts to take over. `node`: the one where
-    they all are, and to which they bind the new container; None without any.
+    they all are, and to which they bind the new container; None without any. `on_host`: those on the host's network.
     """
 
     ids: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     node: str | None = None
+    on_host: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

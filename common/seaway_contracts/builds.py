@@ -61,7 +61,7 @@ class BuildPlan(Payload):
     """What a node has read in the Dockerfile: its steps, and the images that it needs from outside, as written there.
 
     `froms`: what each stage begins with. `target`: the number of the last stage. `unused`: build arguments that no ARG
-    names.
+    names. `gaps`: instructions with empty lines inside. `refused`: why a step can't be carried out; nothing is built.
     """
 
     steps: tuple[BuildStep, ...] = ()
@@ -70,6 +70,8 @@ class BuildPlan(Payload):
     froms: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+    refused: str = ""
 
 
 class BuildBase(Payload):

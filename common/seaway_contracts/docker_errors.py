@@ -196,7 +196,7 @@ def no_such_volume_driver(volume: str, driver: str) -> SeawayError:
 
 def no_such_volume(name: str) -> SeawayError:
     """For inspect and remove."""
-    return not_found(f"get {name}: no such volume")
+    return not_found(f"{f'get {name}' if name else 'get'}: no such volume")
 
 
 def volume_in_use(name: str, containers: Iterable[str]) -> SeawayError:

@@ -16,6 +16,20 @@ class Healthcheck(Payload):
     retries: int = 0
 
 
+class FormerContainer(Payload):
+    """What an image's config still says of the container that it was made of. Nothing depends on it."""
+
+    hostname: str = ""
+    domainname: str = ""
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    image: str = ""
+
+
 class ImageConfig(Payload):
     """The runnable part of an OCI image config (OCI image spec, config.md)."""
 
@@ -32,6 +46,7 @@ class ImageConfig(Payload):
     healthcheck: Healthcheck | None = None
     on_build: tuple[str, ...] = ()
     args_escaped: bool = False
+    former: FormerContainer | None = None
 
 
 class Layer(Payload):
@@ -58,7 +73,10 @@ class History(Payload):
 
 
 class ImageRecord(Payload):
-    """An image in the store. `id` is the config's digest; sizes in bytes; times in Unix nanoseconds."""
+    """An image in the store. `id` is the config's digest; sizes in bytes; times in Unix nanoseconds.
+
+    `parent`: the id of the image that it was made of, which may be gone.
+    """
 
     id: str
     repo_tags: tuple[str, ...] = ()
@@ -74,6 +92,8 @@ class ImageRecord(Payload):
     layers: tuple[Layer, ...] = ()
     history: tuple[History, ...] = ()
     last_tag_ns: int = 0
+    parent: str = ""
+    docker_version: str = ""
 
 
 class RegistryAuth(Payload):
@@ -93,11 +113,24 @@ class RegistryLogin(Payload):
     auth: RegistryAuth
 
 
+class LoggedIn(Payload):
+    """The registry accepts them. `identity_token`: to be used in place of the password, where it gives one."""
+
+    identity_token: str = ""
+
+
 class Registries(Payload):
-    """How to reach registries: mirrors of Docker Hub, and registries without good TLS (host, host:port or CIDR)."""
+    """How to reach registries: mirrors of Docker Hub, and registries without good TLS (host, host:port or CIDR).
+
+    `mirrors_of_others`: those of other registries, by their names. The proxies' URLs have no credentials.
+    """
 
     mirrors: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
+    mirrors_of_others: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
 
 
 class ImageRef(Payload):
@@ -113,10 +146,75 @@ class PullRequest(Payload):
     stream: str
     platform: str = ""
     auth: RegistryAuth | None = None
+    all_tags: bool = False
+    """Every tag of the repository, where `ref` has neither tag nor digest."""
 
 
 class PullStarted(Payload):
     """The pull runs; the end of its stream reports the outcome."""
+
+
+class PushRequest(Payload):
+    """Push `ref`, all tags of the repository where it has none; progress goes as JSON lines over `stream`."""
+
+    ref: str
+    stream: str
+    auth: RegistryAuth | None = None
+
+
+class PushStarted(Payload):
+    """The push runs; the end of its stream reports the outcome."""
+
+
+class SearchRequest(Payload):
+    """Search a registry for `term`, which may begin with the registry's host; at most `limit` results."""
+
+    term: str
+    limit: int = 25
+    auth: RegistryAuth | None = None
+
+
+class FoundRepository(Payload):
+    """One result of a search."""
+
+    name: str
+    description: str = ""
+    star_count: int = 0
+    is_official: bool = False
+    is_automated: bool = False
+
+
+class FoundRepositories(Payload):
+    """The results of a search, in the registry's order."""
+
+    results: tuple[FoundRepository, ...] = ()
+
+
+class RemoteImageRequest(Payload):
+    """Ask a registry what `ref` is there."""
+
+    ref: str
+    auth: RegistryAuth | None = None
+
+
+class RemotePlatform(Payload):
+    """A platform for which an image is made."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
+
+
+class RemoteImage(Payload):
+    """An image in a registry: its manifest or index, and the platforms. `size` in bytes, of that document."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: dict[str, str] = Field(default_factory=dict)
+    platforms: tuple[RemotePlatform, ...] = ()
 
 
 class TagRequest(Payload):
@@ -157,17 +255,35 @@ class RemovedImages(Payload):
     reclaimed: int = 0
 
 
+class PruneImages(Payload):
+    """Take the names of these images away, and delete them. What stands in the way of one keeps it."""
+
+    ids: tuple[str, ...]
+    in_use: tuple[ImageInUse, ...] = ()
+
+
 class ImageList(Payload):
-    """Images, newest first; `next` continues the listing unless it is empty."""
+    """Images, newest first; `next` continues the listing unless it is empty.
+
+    `version` names the state of the list. `partial`: these are the images that have changed since the version that
+    was asked about, and `gone` those that were deleted.
+    """
 
     images: tuple[ImageRecord, ...] = ()
     next: str = ""
+    version: str = ""
+    partial: bool = False
+    gone: tuple[str, ...] = ()
 
 
 class ListImages(Payload):
-    """Page through all images: pass the `next` of the page before."""
+    """Page through all images: pass the `next` of the page before.
+
+    `since`: the `version` of a list that the caller has, who then needs the changes alone, if the service knows them.
+    """
 
     after: str = ""
+    since: str = ""
 
 
 class BlobEndpoint(Payload):

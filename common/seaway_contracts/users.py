@@ -1,4 +1,6 @@
-"""Users: programs outside the suite that read events on the bus, each from an account and a stream of its own."""
+"""Users: programs outside the suite that read events on the bus, each from an account and a stream of its own; and
+logins at the suite's registry, which have neither.
+"""
 
 import re
 from collections.abc import Iterable
@@ -11,6 +13,7 @@ from seaway_contracts.channels import ROOT
 from seaway_contracts.errors import SeawayError, bad_request
 from seaway_contracts.ids import check_node
 from seaway_contracts.joining import is_public_key
+from seaway_contracts.registry_users import RegistryAccess, check_registry_access
 
 ACCOUNT_PREFIX: Final = "user:"
 """A node's account is named as the node, and no node's name has a colon."""
@@ -38,7 +41,7 @@ class BusUser(Payload):
 
     `events` are `noun.action`, or `noun` for all actions of a noun. `keep`: bytes of its stream. `created_ns` tells
     it from an earlier user of the same name. With `removal` it is going: its record stays until its stream is gone and
-    its event told.
+    its event told. With `registry` it is a login there and nothing else: it has no key, and reads no events.
     """
 
     name: str
@@ -49,6 +52,7 @@ class BusUser(Payload):
     keep: int = DEFAULT_KEEP
     expires_ns: int = 0
     removal: Change | None = None
+    registry: RegistryAccess | None = None
 
     @property
     def account(self) -> str:
@@ -65,7 +69,10 @@ class BusUser(Payload):
 
 
 class CreateUser(Payload):
-    """Store a user. The seed of its key does not leave the machine on which it was made. `expires_s` 0: never."""
+    """Store a user. The seed of its key does not leave the machine on which it was made. `expires_s` 0: never.
+
+    With `registry` it has no key, events, nodes and stream: they are empty, and `keep` 0.
+    """
 
     name: str
     public_key: str
@@ -73,13 +80,15 @@ class CreateUser(Payload):
     nodes: tuple[str, ...] = ()
     keep: int = DEFAULT_KEEP
     expires_s: int = 0
+    registry: RegistryAccess | None = None
 
 
 class RotateUser(Payload):
-    """Give a user another key; the one before is refused from then on."""
+    """Give a user another key; the one before is refused from then on. `password`: a login's new hash, without key."""
 
     name: str
     public_key: str
+    password: str = ""
 
 
 class UserRef(Payload):
@@ -139,6 +148,9 @@ def check_user(name: str) -> str:
 
 def check_create_user(request: CreateUser, known: Iterable[tuple[str, str]]) -> None:
     """Raise SeawayError (BAD_REQUEST) for what no user can be. `known`: noun and action of each event that exists."""
+    if request.registry is not None:
+        _check_login(request, request.registry)
+        return
     check_name_and_key(request.name, request.public_key)
     _check_events(request.events, set(known))
     for node in request.nodes:
@@ -152,16 +164,33 @@ def check_create_user(request: CreateUser, known: Iterable[tuple[str, str]]) -> 
         raise bad_request(f"{filters} pairs of event and node: a user may have {MOST_FILTERS}")
     if not LEAST_KEEP <= request.keep <= MOST_KEEP:
         raise bad_request(f"a user's stream may keep {LEAST_KEEP >> 20} MiB to {MOST_KEEP >> 30} GiB")
+    _check_expiry(request)
+
+
+def _check_login(request: CreateUser, access: RegistryAccess) -> None:
+    check_name(request.name)
+    check_registry_access(access)
+    if request.public_key or request.events or request.nodes or request.keep:
+        raise bad_request("a login at the registry reads no events: it has no key, events, nodes and stream")
+    _check_expiry(request)
+
+
+def _check_expiry(request: CreateUser) -> None:
     if not 0 <= request.expires_s <= MOST_EXPIRES_S:
         raise bad_request(f"a user may be valid for 1 second to {MOST_EXPIRES_S // 86_400} days")
 
 
-def check_name_and_key(name: str, public_key: str) -> None:
-    """Raise SeawayError (BAD_REQUEST) for a name that no user may have, or a malformed public key."""
+def check_name(name: str) -> None:
+    """Raise SeawayError (BAD_REQUEST) for a name that no user may have."""
     try:
         check_user(name)
     except ValueError as error:
         raise bad_request(str(error)) from None
+
+
+def check_name_and_key(name: str, public_key: str) -> None:
+    """Raise SeawayError (BAD_REQUEST) for a name that no user may have, or a malformed public key."""
+    check_name(name)
     if not is_public_key(public_key):
         raise bad_request("the public key must be a user's nkey: U and 55 more characters")
 

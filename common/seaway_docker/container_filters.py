@@ -56,8 +56,8 @@ class ContainerQuery:
 
     @property
     def includes_stopped(self) -> bool:
-        """A status filter, before and since imply `all=1`."""
-        return "status" in self.filters or self.before is not None or self.since is not None
+        """A status filter implies `all=1`."""
+        return "status" in self.filters
 
     @property
     def takes_all(self) -> bool:

@@ -33,7 +33,7 @@ class Instruction:
     """One instruction: `word` in lower case, its `flags` (`--from=x`) and the `rest` of its line.
 
     `text` is the whole line, continued lines joined as Docker prints them; `line` is the number of the first one in the
-    file, `end` that of the last, without heredocs.
+    file, `end` that of the last, without heredocs. `has_gap`: there are empty lines among those that continue it.
     """
 
     word: str
@@ -42,6 +42,7 @@ class Instruction:
     text: str
     line: int
     end: int = 0
+    has_gap: bool = False
 
     def values(self, name: str) -> list[str]:
         """The values of a flag, as often as it is given."""
@@ -67,54 +68,59 @@ def _instructions(lines: list[str]) -> Iterator[Instruction]:
     escape = _escape_of(lines)
     at = 0
     while at < len(lines):
-        joined, first, at = _logical_line(lines, at, escape)
+        joined, first, at, has_gap = _logical_line(lines, at, escape)
         if not joined:
             continue
         word, flags, rest = split(joined)
         end = at
-        if word not in INSTRUCTIONS:
-            raise _wrong(first, f"unknown instruction: {joined.split()[0][:_SHOWN]}")
         if word in _WITH_HEREDOCS or (word == "onbuild" and split(rest)[0] in _WITH_HEREDOCS):
             at = _past_heredocs(joined, lines, at)
-        yield Instruction(word, flags, rest, joined, first, end)
+        yield Instruction(word, flags, rest, joined, first, end, has_gap)
 
 
-def _wrong(line: int, what: str) -> InvalidParameter:
+def parse_error(line: int, what: str) -> InvalidParameter:
+    """The error of a line, as Docker words it."""
     return InvalidParameter(f"dockerfile parse error on line {line}: {what}")
 
 
 def _escape_of(lines: list[str]) -> str:
     """The character that continues lines; a directive before everything else may change it."""
-    for number, line in enumerate(lines, 1):
+    for line in lines:
         found = _DIRECTIVE.fullmatch(line.strip()) if len(line) < 1024 else None
         if found is None:
             break
         if found[1].lower() == "escape":
             if found[2] not in ("\\", "`"):
-                raise _wrong(number, f"invalid ESCAPE '{found[2][:_SHOWN]}'. Must be ` or \\")
+                raise InvalidParameter(
+                    f"failed to parse Dockerfile: invalid escape token '{found[2][:_SHOWN]}' does not match ` or \\"
+                )
             return found[2]
     return "\\"
 
 
-def _logical_line(lines: list[str], at: int, escape: str) -> tuple[str, int, int]:
-    """A line with those that continue it, its number, and the index of the next one. Empty for comments and blanks."""
+def _logical_line(lines: list[str], at: int, escape: str) -> tuple[str, int, int, bool]:
+    """A line with those that continue it, its number, the index of the next one, and whether there are gaps in it.
+
+    Empty for comments and blanks.
+    """
     parts: list[str] = []
-    first, size = at + 1, 0
+    first, size, has_gap = at + 1, 0, False
     while at < len(lines):
         line, at = lines[at].rstrip("\r"), at + 1
         size += len(line)
         if size > MOST_LINE:
-            raise _wrong(at, f"dockerfile line greater than maximum allowed size of {MOST_LINE} bytes")
+            raise parse_error(at, f"dockerfile line greater than maximum allowed size of {MOST_LINE} bytes")
         stripped = line.strip()
         if not stripped or stripped[0] == "#":
             if parts:
+                has_gap = has_gap or not stripped
                 continue
             break
         piece, is_continued = _uncontinued(line if parts else line.lstrip(), escape)
         parts.append(piece)
         if not is_continued:
             break
-    return "".join(parts).strip(), first, at
+    return "".join(parts).strip(), first, at, has_gap
 
 
 def _uncontinued(line: str, escape: str) -> tuple[str, bool]:
@@ -129,20 +135,21 @@ def split(line: str) -> tuple[str, tuple[str, ...], str]:
     """The instruction's word in lower case, its flags, and what follows them."""
     word, *others = _BLANKS.split(line.strip(), maxsplit=1)
     rest = others[0].strip() if others else ""
-    flags: list[str] = []
-    while rest.startswith("--"):
-        flag, rest = first_word(rest)
+    flags, at = [], 0
+    while rest.startswith("--", at):
+        flag, at = _word_at(rest, at)
         flags.append(flag)
         if flag == "--":
             break
-    return word.lower(), tuple(flags), rest
+    return word.lower(), tuple(flags), rest[at:]
 
 
-def first_word(text: str) -> tuple[str, str]:
-    """The first word without its quotes, and the rest."""
+def _word_at(text: str, at: int) -> tuple[str, int]:
+    """The word that begins there, without its quotes, and where the next one begins."""
     quote = ""
     found: list[str] = []
-    for at, letter in enumerate(text):
+    while at < len(text):
+        letter = text[at]
         if letter == quote:
             quote = ""
         elif quote:
@@ -150,10 +157,13 @@ def first_word(text: str) -> tuple[str, str]:
         elif letter in "'\"":
             quote = letter
         elif letter.isspace():
-            return "".join(found), text[at:].strip()
+            break
         else:
             found.append(letter)
-    return "".join(found), ""
+        at += 1
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return "".join(found), at
 
 
 def raw_words(text: str) -> Iterator[str]:
@@ -186,7 +196,7 @@ def _past_heredocs(line: str, lines: list[str], at: int) -> int:
         name, begin = found[2].strip("'\""), at
         while True:
             if at >= len(lines):
-                raise _wrong(begin, "unterminated heredoc")
+                raise parse_error(begin, "unterminated heredoc")
             text, at = lines[at].rstrip("\r"), at + 1
             if (text.lstrip("\t") if found[1] else text) == name:
                 break

@@ -33,6 +33,7 @@ def invalid_wait_condition(condition: str) -> str:
 
 
 EMPTY_CONFIG = "config cannot be empty in order to create a container"
+NO_CONTENT_TYPE = "malformed Content-Type header (): mime: no media type"
 NO_EXEC_COMMAND = "No exec command specified"
 NO_STREAM_CHOSEN = "Bad parameters: you must choose at least one stream"
 PAGE_NOT_FOUND = "page not found"
@@ -41,6 +42,6 @@ RENAME_TO_SAME = "Renaming a container with the same name as its current name"
 AUTO_REMOVE_WITH_RESTART = "can't create 'AutoRemove' container with restart policy"
 MEMORY_TOO_SMALL = "Minimum memory limit allowed is 6MB"
 NODE_NOT_SWARM = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
-    "to connect this node to swarm and try again."
+    'This node is not a swarm manager. Seaway has no swarm mode yet: use "docker run" or "docker compose" instead.'
 )
+NODE_IN_NO_SWARM = "This node is not part of a swarm"

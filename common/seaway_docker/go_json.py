@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from seaway_docker.errors import InvalidParameter
+from seaway_docker.go_syntax import syntax_error
 
 
 class GoModel(BaseModel):
@@ -27,6 +28,11 @@ class GoModel(BaseModel):
     omit_empty: ClassVar[frozenset[str]] = frozenset()
     """Docker's names of the fields that are left out of JSON while they are empty (Go's `omitempty`)."""
 
+    @classmethod
+    def arranged(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """An object as it was parsed, with what old clients put elsewhere in its place. Keys may be in any case."""
+        return given
+
     def to_json_fields(self) -> dict[str, Any]:
         """The fields under Docker's names, as inspect shows them."""
         return self.model_dump(by_alias=True)
@@ -36,6 +42,8 @@ class GoModel(BaseModel):
         fields: dict[str, Any] = handler(self)
         for name in self.omit_empty:
             # None, "", [], {} are empty; 0 and False are too, unless the field is a pointer in Go (default None).
+            if fields.get(name) == {} and _is_object(type(self), name):
+                continue  # a pointer to an empty object isn't empty
             if name in fields and (
                 fields[name] in (None, "", [], {}) or fields[name] == _fields(type(self))[name.lower()][2]
             ):
@@ -94,6 +102,8 @@ def normalise(value: object, annotation: Any) -> object:
 def _normalise_object(value: object, model: type[BaseModel]) -> object:
     if not isinstance(value, dict):
         return value
+    if issubclass(model, GoModel):
+        value = model.arranged(value)
     fields = _fields(model)
     result: dict[str, object] = {}
     for key, item in value.items():
@@ -124,6 +134,12 @@ def _fields(model: type[BaseModel]) -> dict[str, tuple[str, Any, Any]]:
         (info.alias or name).lower(): (info.alias or name, info.annotation, info.default)
         for name, info in model.model_fields.items()
     }
+
+
+@lru_cache(maxsize=1024)
+def _is_object(model: type[BaseModel], name: str) -> bool:
+    annotation = _bare(_fields(model)[name.lower()][1])
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 @lru_cache(maxsize=1024)
@@ -176,8 +192,9 @@ def _json_kind(value: object) -> str:
 
 
 def _syntax_error(raw: bytes, error: orjson.JSONDecodeError) -> InvalidParameter:
+    text = raw.decode("utf-8", "replace").lstrip(" \t\r\n")
     try:
         json.JSONDecoder().raw_decode(raw.decode("utf-8").lstrip())
     except (ValueError, RecursionError):
-        return InvalidParameter(f"invalid JSON: {error}")
+        return InvalidParameter(f"invalid JSON: {syntax_error(text) or error}")
     return InvalidParameter("unexpected content after JSON")

@@ -42,9 +42,14 @@ class LinkedContainer:
     env: tuple[str, ...]
 
 
+def link_prefix(alias: str) -> str:
+    """How the names of a link's variables begin."""
+    return alias.replace("-", "_").upper()
+
+
 def link_environment(link: LinkedContainer) -> list[str]:
     """The variables that a link sets, in Docker's order."""
-    prefix = link.alias.replace("-", "_").upper()
+    prefix = link_prefix(link.alias)
     ports = sorted(link.ports, key=lambda port: (port.number, port.protocol != "tcp"))
     lines = [f"{prefix}_PORT={_url(link.address, ports[0])}"] if ports else []
     for run in _runs(ports):

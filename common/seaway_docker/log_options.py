@@ -33,6 +33,9 @@ _ACTION: Final = re.compile(r"{{-?\s*(.*?)\s*-?}}", re.DOTALL)
 _FAILED: Final = "failed to initialize logging driver: "
 
 
+_OF_DOCKER: Final = frozenset(("awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"))
+
+
 @dataclass(frozen=True)
 class LogPolicy:
     """How a container's log is kept: files of about `max_size` bytes (0: one that grows), at most `max_files`."""
@@ -57,7 +60,7 @@ def check(driver: str, options: Mapping[str, str]) -> None:
     """Raise InvalidParameter for a driver that isn't there, or an option that it doesn't take. "" is the default."""
     driver = driver or DEFAULT_DRIVER
     if driver not in DRIVERS:
-        raise InvalidParameter(f"logger: no log driver named '{driver}' is registered")
+        raise InvalidParameter(_missing(driver))
     if driver == "none":
         return
     _check_common(options)
@@ -68,6 +71,13 @@ def check(driver: str, options: Mapping[str, str]) -> None:
     for name in ("labels-regex", "env-regex"):
         _pattern(options.get(name, ""))
     _tag(options.get("tag", ""), TagFacts("", "", "", ""))
+
+
+def _missing(driver: str) -> str:
+    """What Docker says of one that isn't built in: another name may be a plugin's."""
+    if driver in _OF_DOCKER:
+        return f"logger: no log driver named '{driver}' is registered"
+    return f'error looking up logging plugin {driver}: plugin "{driver}" not found'
 
 
 def _check_common(options: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ Lists, maps and pointers that Go leaves nil are None: null and empty differ in w
 nanoseconds, sizes bytes.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -110,11 +110,41 @@ class ContainerConfig(GoModel):
     shell: StrSlice | None = Field(None, alias="Shell")
 
 
+_HOST_FIELDS: Final = frozenset((field.alias or name).lower() for name, field in HostConfig.model_fields.items())
+_TAKEN_ALONG: Final = ("Memory", "MemorySwap", "CpuShares", "CpusetCpus", "VolumeDriver")
+
+
 class ContainerCreate(ContainerConfig):
-    """`POST /containers/create`"""
+    """`POST /containers/create`. Very old clients give HostConfig's fields beside those of Config."""
 
     host_config: HostConfig = Field(default_factory=HostConfig, alias="HostConfig")
     networking_config: NetworkingConfig = Field(default_factory=NetworkingConfig, alias="NetworkingConfig")
+
+    @classmethod
+    def arranged(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """All fields of HostConfig where there is none; else the five that moby 26.1 takes along, where it lacks them
+        (runconfig/config_unix.go). See the base.
+        """
+        beside = {key.lower(): value for key, value in given.items() if value and key.lower() in _HOST_FIELDS}
+        place = next((key for key in given if key.lower() == "hostconfig"), "HostConfig")
+        host = given.get(place)
+        if host is None:
+            if not beside:
+                return given
+            host = beside
+        elif isinstance(host, dict):
+            theirs = {key.lower() for key, value in host.items() if value}
+            host = host | {
+                name: beside[name.lower()]
+                for name in _TAKEN_ALONG
+                if name.lower() in beside and name.lower() not in theirs
+            }
+        else:
+            return given
+        cpuset = next((value for key, value in given.items() if key.lower() == "cpuset"), None)
+        if cpuset and not any(value for key, value in host.items() if key.lower() == "cpusetcpus"):
+            host = host | {"CpusetCpus": cpuset}
+        return given | {place: host}
 
     def config(self) -> ContainerConfig:
         """The part that inspect shows as `Config`. Raises InvalidParameter when no field of it was given."""

@@ -9,6 +9,9 @@ BIND, VOLUME, TMPFS = "bind", "volume", "tmpfs"
 PROPAGATIONS = frozenset(["private", "rprivate", "shared", "rshared", "slave", "rslave"])
 _OPTIONS_OF = {BIND: "BindOptions", VOLUME: "VolumeOptions", TMPFS: "TmpfsOptions"}
 
+_OTHERS = {BIND: "VolumeOptions", VOLUME: "BindOptions", TMPFS: "BindOptions"}
+"""The options of another type that moby's parser of mounts refuses; its router refuses the others since API 1.42."""
+
 
 def check_options_fit(mount: Mount) -> None:
     """Options of another mount type are refused before anything else."""
@@ -43,7 +46,7 @@ def _check_fields(mount: Mount) -> None:
     if not mount.target:
         raise InvalidParameter("field Target must not be empty")
     check_target(mount.target)
-    for field_name in _foreign_options(mount):
+    if (field_name := _OTHERS.get(mount.type, "")) in _foreign_options(mount):
         raise InvalidParameter(f"field {field_name} must not be specified")
     if mount.type == BIND:
         _check_bind(mount)

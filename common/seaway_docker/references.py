@@ -71,15 +71,18 @@ class Reference:
         return self if self.tag or self.digest else replace(self, tag=DEFAULT_TAG)
 
     def with_tag_or_digest(self, text: str) -> "Reference":
-        """The `tag` query parameter of pull, tag and push, which may hold a digest; empty leaves the reference."""
+        """The `tag` query parameter of pull and push, which may hold a digest; empty leaves the reference."""
         if not text:
             return self
-        if ":" in text:
-            check_digest(text)
+        if _is_digest(text):
             return replace(self, tag=None, digest=text)
-        if _TAG_ONLY.fullmatch(text) is None:
+        return self.with_tag(text)
+
+    def with_tag(self, text: str) -> "Reference":
+        """The same where only a tag may stand: of tag, commit and import. Raises InvalidReference."""
+        if text and _TAG_ONLY.fullmatch(text) is None:
             raise InvalidReference("invalid tag format")
-        return replace(self, tag=text)
+        return replace(self, tag=text) if text else self
 
 
 def parse_reference(text: str) -> Reference:
@@ -123,6 +126,14 @@ def check_digest(text: str) -> None:
         raise InvalidReference("invalid checksum digest length")
     if re.fullmatch(r"[a-f0-9]+", encoded) is None:
         raise InvalidReference("invalid checksum digest format")
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        check_digest(text)
+    except InvalidReference:
+        return False
+    return True
 
 
 def _split_domain(text: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """JSON progress lines of pull, push, load and build, and the media types of hijacked streams."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -29,6 +30,11 @@ def progress_line(status: str, id: str, current: int = 0, total: int = 0) -> byt
         return _line({"status": status, "progressDetail": {}, "id": id})
     detail = {"current": current} if total <= 0 else {"current": current, "total": total}
     return _line({"status": status, "progressDetail": detail, "progress": progress_bar(current, total), "id": id})
+
+
+def aux_line(aux: Mapping[str, Any]) -> bytes:
+    """A result for programs, such as a push's `{"Tag":…,"Digest":…,"Size":…}`."""
+    return _line({"progressDetail": {}, "aux": dict(aux)})
 
 
 def stream_line(text: str) -> bytes:

@@ -57,5 +57,5 @@ def merge_options(options: Iterable[str]) -> list[str]:
 def _value_key(option: str) -> str:
     key, equals, _ = option.partition("=")
     if not equals or key not in _VALUES:
-        raise InvalidParameter(f'Invalid tmpfs option "{option}"')
+        raise InvalidParameter(f'invalid tmpfs option "{option}"')
     return f"{key}="

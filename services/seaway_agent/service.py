@@ -267,6 +267,7 @@ class Agent:
                 self._resolver,
                 layout,
                 partial(claim_addresses, context.bus, self._settings.node),
+                self._inventory.followers,
             ),
             journal=self._journal,
             uppers=self._uppers,

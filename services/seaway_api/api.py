@@ -15,13 +15,14 @@ from seaway_api.cache.nodes import KnownNodes
 from seaway_api.cache.stats_feeds import StatsFeeds
 from seaway_api.http.archive_client import ArchiveClient
 from seaway_api.settings import ApiSettings
+from seaway_api.translate.image_catalogue import ImageCatalogue
 from seaway_bus.bus import Bus
 from seaway_bus.streams import ByteStream
 from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue as cat
 from seaway_contracts.commands import ListInventory
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import SeawayError
+from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.ids import is_container_id
 from seaway_contracts.records import ContainerLocation, ResolveContainer
 from seaway_kit.tasks import Tasks
@@ -53,11 +54,16 @@ class Api:
         """Id and node of a container by id, name or prefix; asks metadata only for what isn't known here."""
         if is_container_id(ref) and (node := self.hub.place(ref)) is not None:
             return ref, node
+        ref = await self._linked(ref)
         if (known := await self._known(ref)) is not None:
             return known.id, known.node
         found: ContainerLocation = await self.bus.call(cat.RESOLVE, self._asked(ref))
         self.hub.remember(found.id, found.node)
         return found.id, found.node
+
+    async def images(self) -> ImageCatalogue:
+        """All images; raises SeawayError where the image service doesn't answer."""
+        return await self.hub.images.current(self.bus)
 
     async def record(self, ref: str) -> ContainerRecord:
         """A container's record; raises SeawayError(NOT_FOUND)."""
@@ -68,12 +74,26 @@ class Api:
 
         `meanwhile` is done with what is likely to be given, while it isn't sure.
         """
+        ref = await self._linked(ref)
         if (known := await self._known(ref, meanwhile)) is not None:
             return known
         data = await self.bus.ask(cat.GET_CONTAINER, self._asked(ref))
         container = self.hub.newest(self.hub.records.of(data))
         self.hub.remember(container.id, container.node)
         return container
+
+    async def _linked(self, ref: str) -> str:
+        """The id of what `holder/alias` names, the legacy link of a container; else the reference as it is."""
+        holder, slash, alias = ref.partition("/")
+        if not slash:
+            return ref
+        try:
+            links = (await self.record(holder)).spec.network.links
+        except SeawayError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            return ref
+        return next((link.container for link in links if link.alias == alias and link.container), ref)
 
     async def _known(
         self, ref: str, meanwhile: Callable[[CachedContainer], object] | None = None

@@ -66,8 +66,14 @@ def up(
         Path | None, typer.Option(help="directory with the passwords at the outside NATS server, a file for each user")
     ] = None,
     node: Annotated[str | None, typer.Option(help="this node's name [the host's]")] = None,
-    registry_mirror: Annotated[list[str] | None, typer.Option(help="pull through this mirror (repeatable)")] = None,
+    registry_mirror: Annotated[
+        list[str] | None,
+        typer.Option(help="REGISTRY=URL: pull through this mirror; a URL alone is Docker Hub's (repeatable)"),
+    ] = None,
     insecure_registry: Annotated[list[str] | None, typer.Option(help="HOST:PORT to use HTTP with (repeatable)")] = None,
+    registry_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="port of the suite's registry, at --listen's address; 0: any free one")
+    ] = 0,
     default_address_pool: Annotated[
         list[str] | None, typer.Option(help="base=SUBNET,size=BITS: networks get their subnets from it (repeatable)")
     ] = None,
@@ -113,6 +119,7 @@ def up(
         node=node,
         registry_mirrors=tuple(registry_mirror or ()),
         insecure_registries=tuple(insecure_registry or ()),
+        registry_port=registry_port,
         default_address_pools=tuple(default_address_pool or ()),
         buildkit=buildkit,
         buildkit_image=buildkit_image,

@@ -32,8 +32,8 @@ class SuiteOptions:
 
     `passwords`: a directory with a file for each user of the NATS server, as whom the services log in; None: a server
     without users. `listen`: where that server is. `lent`: what the API listens on at its `hosts`, which the parent
-    keeps. `metrics_port`: the first of the ports for metrics; 0: any free ones. `own_nats`: metadata keeps the file of
-    nodes' keys for the embedded NATS server.
+    keeps. `registry_port`: where the image service listens; 0: any free one. `metrics_port`: the first of the ports for
+    metrics; 0: any free ones. `own_nats`: metadata keeps the file of nodes' keys for the embedded NATS server.
     """
 
     layout: Layout
@@ -44,6 +44,7 @@ class SuiteOptions:
     passwords: Path | None = None
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    registry_port: int = 0
     default_address_pools: tuple[str, ...] = ()
     buildkit: str = ""
     buildkit_image: str = ""
@@ -85,7 +86,7 @@ def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
         return replicas | {"default_address_pool": options.default_address_pools}
     if service == "image":
         registries = {"registry_mirror": options.registry_mirrors, "insecure_registry": options.insecure_registries}
-        return registries | _blobs(options.listen)
+        return registries | _blobs(options.listen, options.registry_port)
     if service == "api":
         tls = options.tls
         files = {"tls_cert": tls.cert, "tls_key": tls.key, "tls_ca": tls.ca if tls.verify else ""}
@@ -94,10 +95,11 @@ def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
     return {}
 
 
-def _blobs(listen: Listen) -> dict[str, Any]:
-    """Where the image service listens, if not on loopback."""
+def _blobs(listen: Listen, port: int) -> dict[str, Any]:
+    """Where the image service listens, if not on loopback at any free port."""
     tls = listen.tls
-    return {"http": join_address(listen.host, 0), "http_cert": tls.cert, "http_key": tls.key} if listen.open else {}
+    address = {"http": join_address(listen.host, port)} if listen.open or port else {}
+    return address | ({"http_cert": tls.cert, "http_key": tls.key} if listen.open else {})
 
 
 def specs(options: SuiteOptions) -> Iterator[ServiceSpec]:

@@ -46,6 +46,7 @@ class UpOptions:
     node: str | None = None
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    registry_port: int = 0
     default_address_pools: tuple[str, ...] = ()
     buildkit: str = ""
     buildkit_image: str = ""
@@ -118,6 +119,7 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             passwords=options.passwords,
             registry_mirrors=options.registry_mirrors,
             insecure_registries=options.insecure_registries,
+            registry_port=options.registry_port,
             default_address_pools=options.default_address_pools,
             buildkit=options.buildkit,
             buildkit_image=options.buildkit_image,
@@ -170,6 +172,7 @@ def prepared(options: UpOptions) -> Iterator[Prepared]:
             locks = tuple(stack.enter_context(take_or_wait(path, check_again)) for path in layout.locks)
             _check_endpoints(options.listens)
             _check_metrics_ports(options.metrics_port)
+            _check_registry_port(options.listen, options.registry_port)
             identity = (suite.identify(layout) or suite.new()).at(layout)
             identity = identity if options.nats else nats_server.with_port(identity, options.nats_port, options.listen)
             for marker in (layout.marker, layout.run_marker):
@@ -208,6 +211,19 @@ def _check_metrics_ports(base: int) -> None:
                 f"port {port} of 127.0.0.1, for the metrics of {service}, can't be had "
                 f"({os.strerror(error.errno or 0)}): give another first port by --metrics-port, or 0 for any free ones"
             ) from None
+
+
+def _check_registry_port(address: str, port: int) -> None:
+    """Raise CliError if the image service would find its port taken. 0 is any free one."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        if port:
+            socket.create_server((address, port), family=family).close()
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise CliError(
+            f"port {port} of {address}, for the registry, can't be had ({why}): give another --registry-port, or 0"
+        ) from None
 
 
 def _check_not_running(layout: Layout) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from seaway_bus import node_keys
-from seaway_cli import control, nats_server
+from seaway_cli import control, nats_server, registry_users
 from seaway_cli.errors import CliError, Refused, usage
 from seaway_cli.nats_login import Login
 from seaway_cli.tokens import Cluster, parse_ttl
@@ -47,7 +47,7 @@ class NewUser:
             events=_words(self.events),
             nodes=_words(self.nodes),
             keep=keep,
-            expires_s=parse_ttl(self.expires, "--expires") if self.expires else 0,
+            expires_s=seconds_of(self.expires),
         )
 
 
@@ -66,9 +66,14 @@ class Written:
         return self.user.model_dump() | files | {"url": url}
 
 
+def seconds_of(expires: str) -> int:
+    """The seconds of `--expires`, 0 for an empty text: for ever. Raises CliError."""
+    return parse_ttl(expires, "--expires") if expires else 0
+
+
 def add(cluster: Cluster, asked: NewUser, out: Path) -> Written:
     """Create a user, write its key, and wait until NATS lets it in. Raises CliError."""
-    _check_name(asked.name)
+    check_name(asked.name)
     key = _key_file(out, asked.name)
     context = key.with_suffix(".nats.json")
     for file in (key, context):
@@ -92,7 +97,7 @@ def add(cluster: Cluster, asked: NewUser, out: Path) -> Written:
 
 def rotate(cluster: Cluster, name: str, out: Path) -> Written:
     """Replace a user's key. Raises CliError."""
-    _check_name(name)
+    check_name(name)
     _check_users(cluster)
     key, seed = _key_file(out, name), node_keys.new_seed()
     part = key.with_suffix(".new")
@@ -116,7 +121,9 @@ def rotate(cluster: Cluster, name: str, out: Path) -> Written:
 
 def remove(cluster: Cluster, name: str) -> str:
     """Remove a user; its connections end. Raises CliError."""
-    _check_name(name)
+    check_name(name)
+    if registry_users.is_login(cluster, name):
+        return registry_users.remove(cluster, name)
     user = cluster.ask(REMOVE_USER, UserRef(name=name))
     if cluster.own is None:
         return f"The user {name} was removed. {_owner(cluster)} so that it is cut off."
@@ -132,7 +139,7 @@ def listed(cluster: Cluster, *, as_json: bool) -> str:
     users = cluster.ask(LIST_USERS, Empty()).users
     if as_json:
         return json.dumps([info.user.model_dump() | {"stream": _document(info)} for info in users])
-    titles = ("NAME", "EVENTS", "NODES", "EXPIRES", "KEEPS", "STORED", "CONSUMERS")
+    titles = ("NAME", "EVENTS", "NODES", "EXPIRES", "KEEPS", "STORED", "CONSUMERS", "REGISTRY")
     rows = [titles] + [_row(info, time.time_ns()) for info in users]
     widths = [max(len(row[column]) for row in rows) for column in range(len(titles))]
     padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
@@ -140,8 +147,9 @@ def listed(cluster: Cluster, *, as_json: bool) -> str:
 
 
 def keys(cluster: Cluster) -> list[str]:
-    """A line for each user, as `deploy/nats/make-users` takes it. Raises CliError."""
-    return [user_line(info.user) for info in cluster.ask(LIST_USERS, Empty()).users]
+    """A line for each user of the bus, as `deploy/nats/make-users` takes it. Raises CliError."""
+    users = (info.user for info in cluster.ask(LIST_USERS, Empty()).users)
+    return [user_line(user) for user in users if user.registry is None]
 
 
 def _document(info: UserInfo) -> object:
@@ -152,9 +160,11 @@ def _row(info: UserInfo, now_ns: int) -> tuple[str, ...]:
     user, stream = info.user, info.stream
     left_s = (user.expires_ns - now_ns) / _S
     expires = "never" if not user.expires_ns else f"in {left_s:.0f} s" if left_s > 0 else "expired"
+    if user.registry is not None:
+        return user.name, "-", "-", expires, "-", "-", "-", user.registry.rights.value
     events, nodes = (",".join(words) or "all" for words in (user.events, user.nodes))
     stored, consumers = (str(stream.messages), str(stream.consumers)) if stream else ("-", "-")
-    return user.name, events, nodes, expires, f"{user.keep >> 20} MiB", stored, consumers
+    return user.name, events, nodes, expires, f"{user.keep >> 20} MiB", stored, consumers, "-"
 
 
 def _wait_until_let_in(cluster: Cluster, user: BusUser, seed: str) -> None:
@@ -209,7 +219,8 @@ def _check_users(cluster: Cluster) -> None:
         raise CliError("the cluster's NATS server has no users, so nobody could be kept out: anybody may read events")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise CliError for a name that no user may have."""
     try:
         check_user(name)
     except ValueError as error:

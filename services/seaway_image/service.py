@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +13,10 @@ from prometheus_client import Counter
 from seaway_bus.bus import Bus, Command
 from seaway_bus.event_sender import of_service
 from seaway_bus.outbox import open_outbox
-from seaway_bus.streams import ByteStream
 from seaway_contracts import catalogue
 from seaway_contracts.archives import GrantCommit
 from seaway_contracts.base import Empty
-from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_contracts.errors import SeawayError, bad_request
 from seaway_contracts.images import (
     BlobEndpoint,
     GrantBuild,
@@ -25,6 +24,7 @@ from seaway_contracts.images import (
     ImageRecord,
     ImageRef,
     ListImages,
+    PruneImages,
     PullRequest,
     PullStarted,
     RemovedImages,
@@ -35,33 +35,34 @@ from seaway_contracts.images import (
 from seaway_image.http.access import Access
 from seaway_image.http.application import ImageHttp
 from seaway_image.http.archives import ArchiveRoutes
+from seaway_image.http.logins import Logins
 from seaway_image.http.registry import Registry
 from seaway_image.http.server import serve_http
+from seaway_image.oci.digests import parse_digest
 from seaway_image.oci.documents import MAX_CONFIG
 from seaway_image.oci.platforms import parse_platform
 from seaway_image.registry.credentials import credentials_from
 from seaway_image.registry.login import RegistryCalls
 from seaway_image.registry.pull import PullOrder, Pulls
+from seaway_image.registry.push import Pushes
+from seaway_image.registry.queries import RegistryQueries
 from seaway_image.registry.transport import HttpTransport
 from seaway_image.settings import ImageSettings
 from seaway_image.store.durable import write_file
 from seaway_image.store.events import ImageEvents
 from seaway_image.store.image_changes import Cause
 from seaway_image.store.image_store import ImageStore
-from seaway_image.store.names import read_reference
+from seaway_image.store.names import Outcome, read_reference
 from seaway_image.store.paging import page
+from seaway_image.transfers import PULLS, PushCalls, Transfers
 from seaway_kit import tls
 from seaway_kit.addresses import join_address, split_address
 from seaway_kit.service import ServiceContext
-from seaway_kit.tasks import Tasks, cancel
+from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 _COLLECT_EVERY_S: Final = 600.0
-_LINGER_S: Final = 20.0  # for the client to read to the end before the stream is closed
 _WILDCARDS: Final = ("0.0.0.0", "::")
-PULLS: Final = Counter("seaway_image_pulls_total", "Pulls that ended, by outcome.", ["outcome"])
-for _outcome in ("ok", "failed", "cancelled"):  # from 0 on: PromQL's `increase` misses the first count of a new series
-    PULLS.labels(_outcome)
 COLLECTED: Final = Counter("seaway_image_collected_bytes_total", "Bytes of blobs that nobody needed any more.")
 
 
@@ -81,11 +82,10 @@ class ImageService:
         self._store = store
         self._pulls = pulls
         self._bus = bus
-        self._tasks = tasks
+        self._transfers = Transfers(bus, tasks)
         self._url = url
         self._access = access
         self._registry = registry
-        self._streams: set[str] = set()
 
     async def serve(self) -> None:
         """Answer on the bus from now on."""
@@ -94,6 +94,7 @@ class ImageService:
         await self._bus.serve(catalogue.PULL_IMAGE, self.pull)
         await self._bus.serve(catalogue.TAG_IMAGE, self.tag)
         await self._bus.serve(catalogue.REMOVE_IMAGE, self.remove)
+        await self._bus.serve(catalogue.PRUNE_IMAGES, self.prune)
         await self._bus.serve(catalogue.BLOB_ENDPOINT, self.locate)
         await self._bus.serve(catalogue.NODE_BLOB_ENDPOINT, self.locate_for_node)
         await self._bus.serve(catalogue.GRANT_COMMIT, self.grant_commit)
@@ -106,8 +107,14 @@ class ImageService:
         return await self._store.get(request.ref)
 
     async def list_images(self, request: ListImages, _: Command) -> ImageList:
-        """A page of images, newest first."""
-        return page(await self._store.all(), request.after)
+        """A page of images, newest first; or what has changed since the list that the caller has."""
+        version = self._store.changes.version
+        changes = self._store.changes.since(request.since, self._store.table) if request.since else None
+        if changes is not None:
+            whole = page(await self._store.records(changes.changed), "")
+            if not whole.next:
+                return whole.model_copy(update={"version": version, "partial": True, "gone": changes.gone})
+        return page(await self._store.all(), request.after).model_copy(update={"version": version})
 
     async def locate(self, _: Empty, __: Command) -> BlobEndpoint:
         """Where the HTTP side is, for services."""
@@ -146,7 +153,18 @@ class ImageService:
     async def remove(self, request: RemoveImage, command: Command) -> RemovedImages:
         """Untag, delete; the disk is freed at once."""
         by = Cause(command.id, command.actor)
-        done = await self._store.remove(request.ref, force=request.force, in_use=request.in_use, by=by)
+        done = await self._store.remove(
+            request.ref, force=request.force, prune=request.prune, in_use=request.in_use, by=by
+        )
+        return await self._removed(done)
+
+    async def prune(self, request: PruneImages, command: Command) -> RemovedImages:
+        """Delete many; the disk is freed at once."""
+        by = Cause(command.id, command.actor)
+        done = await self._store.remove_unused(map(parse_digest, request.ids), request.in_use, by)
+        return await self._removed(done)
+
+    async def _removed(self, done: Outcome) -> RemovedImages:
         if any(item.deleted for item in done.items):
             await self.collect(grace_s=0)
         return RemovedImages(items=done.items, reclaimed=done.reclaimed)
@@ -170,75 +188,18 @@ class ImageService:
 
     async def pull(self, request: PullRequest, command: Command) -> PullStarted:
         """Start a pull; lines and outcome go over the stream."""
+        reference = read_reference(request.ref)
+        every = request.all_tags and reference.tag is None and reference.digest is None
         order = PullOrder(
-            reference=read_reference(request.ref).with_default_tag(),
+            reference=reference if every else reference.with_default_tag(),
             platform=parse_platform(request.platform) if request.platform else None,
             credentials=credentials_from(request.auth),
             cause=command.id,
             actor=command.actor,
         )
-        if request.stream not in self._streams:
-            stream = self._bus.serve_stream(request.stream, self._tasks)
-            self._streams.add(request.stream)
-            try:
-                await stream.open()
-            except BaseException:
-                self._streams.discard(request.stream)
-                raise
-            self._tasks.spawn(f"pull {order.reference.familiar}", self._report(order, stream))
+        name = f"pull of {order.reference.familiar}"
+        await self._transfers.start(name, request.stream, self._pulls.pull(order), PULLS)
         return PullStarted()
-
-    async def _report(self, order: PullOrder, stream: ByteStream) -> None:
-        """Send a pull's lines; a client that has gone takes its share in the pull with it."""
-        sending = self._tasks.spawn("pull-lines", self._send_lines(order, stream))
-        watching = self._tasks.spawn("pull-client", _client_ended_well(stream))
-        try:
-            await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
-            if watching.done() and watching.result():
-                await asyncio.wait({sending})
-            elif sending.done():
-                await asyncio.wait({watching}, timeout=_LINGER_S)
-        finally:
-            await cancel(watching)
-            await cancel(sending)
-            self._streams.discard(stream.id)
-            await stream.close()
-
-    async def _send_lines(self, order: PullOrder, stream: ByteStream) -> None:
-        outcome = "failed"
-        try:
-            async with aclosing(self._pulls.pull(order)) as lines:
-                async for progress in lines:
-                    await stream.write(progress.line())
-            outcome = "ok"
-            await stream.end()
-        except SeawayError as error:
-            await _fail(stream, error)
-        except asyncio.CancelledError:
-            outcome = "cancelled"
-            raise
-        except Exception as error:
-            log.exception("pull of %s failed", order.reference.familiar)
-            await _fail(stream, SeawayError(Code.INTERNAL, f"pull of {order.reference.familiar} failed: {error}"))
-        finally:
-            PULLS.labels(outcome).inc()
-
-
-async def _fail(stream: ByteStream, error: SeawayError) -> None:
-    try:
-        await stream.fail(error)
-    except SeawayError as gone:
-        log.info("nobody heard that a pull failed (%s): %s", error, gone)
-
-
-async def _client_ended_well(stream: ByteStream) -> bool:
-    """Wait for the client, which sends nothing, to end its side; False if it has gone instead."""
-    try:
-        while await stream.read():
-            pass
-    except SeawayError:
-        return False
-    return True
 
 
 @asynccontextmanager
@@ -253,18 +214,22 @@ async def image_service(context: ServiceContext) -> AsyncIterator[None]:
         store = ImageStore(settings.root / "image", tell=events.tell)
         store.open()
         events.start(store.table.news)
-        transport = HttpTransport(certificates=settings.registry_certs)
+        transport = HttpTransport(certificates=settings.registry_certs, insecure=settings.insecure_registry)
         await transport.open()
         stack.push_async_callback(transport.close)
         pulls = Pulls(store, transport, settings.registries, context.tasks)
-        access = Access(_token(settings.root / "image" / "service-token"))
+        token = _token(settings.root / "image" / "service-token")
+        access = Access(token, authorize=Logins(context.bus).authorize)
         registry = Registry(store, pulls, access)
         stack.enter_context(registry.open())
         routes = [*registry.routes(), *ArchiveRoutes(store, access).routes()]
         url = await stack.enter_async_context(_http(settings, ImageHttp(access, routes)))
+        pushes = Pushes(store, transport, settings.registries, context.tasks, parallel=settings.max_concurrent_uploads)
         service = ImageService(store, pulls, context.bus, context.tasks, url, access, registry)
         await service.serve()
+        await PushCalls(pushes, context.bus, context.tasks).serve()
         await RegistryCalls(transport, settings.registries).serve(context.bus)
+        await RegistryQueries(transport, settings.registries).serve(context.bus)
         context.tasks.eternal("collect", service.collect_always())
         stack.push_async_callback(context.tasks.close)
         yield

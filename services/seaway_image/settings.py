@@ -4,8 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from seaway_docker.references import DEFAULT_DOMAIN
-from seaway_image.registry.endpoints import RegistrySettings, endpoints_for
+from seaway_image.registry.endpoints import RegistrySettings, mirrors_by_registry
 from seaway_kit.addresses import split_address
 from seaway_kit.settings import ServiceSettings
 
@@ -17,9 +16,12 @@ class ImageSettings(ServiceSettings):
     http_url: str = Field("", description="how agents reach that address; needed where it is 0.0.0.0 or behind a proxy")
     http_cert: Path | None = Field(None, description="certificate (PEM) of that address; without, it speaks plain HTTP")
     http_key: Path | None = Field(None, description="its key (PEM)")
-    registry_mirror: tuple[str, ...] = Field((), description="mirror of Docker Hub, a URL")
+    registry_mirror: tuple[str, ...] = Field((), description="REGISTRY=URL: a mirror; a URL alone is Docker Hub's")
     insecure_registry: tuple[str, ...] = Field((), description="registry without good TLS: host, host:port or CIDR")
-    registry_certs: Path = Field(Path("/etc/docker/certs.d"), description="CAs of registries: HOST[:PORT]/*.crt")
+    max_concurrent_uploads: int = Field(5, ge=1, le=64, description="layers that are pushed to registries at once")
+    registry_certs: Path = Field(
+        Path("/etc/docker/certs.d"), description="certificates for registries: HOST[:PORT]/*.crt, *.cert, *.key"
+    )
 
     @property
     def registries(self) -> RegistrySettings:
@@ -35,5 +37,5 @@ class ImageSettings(ServiceSettings):
     @field_validator("registry_mirror")
     @classmethod
     def _mirrors_are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        endpoints_for(DEFAULT_DOMAIN, RegistrySettings(mirrors=value))
+        mirrors_by_registry(value)
         return value

@@ -21,9 +21,11 @@ import uvloop
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
+import builds  # noqa: E402
 import measure  # noqa: E402
 import names  # noqa: E402
 import networks  # noqa: E402
+import registries  # noqa: E402
 import scrapes  # noqa: E402
 import standing  # noqa: E402
 import stats  # noqa: E402
@@ -58,6 +60,8 @@ COMPOSE_TARGETS = {
     "down, 100 services": 1 / 8,
 }
 VOLUME_TARGET = 1 / 3
+PUSH_TARGET, TAGS_TARGET = 1 / 2, 1 / 2
+BUILD_TARGET, CACHED_TARGET_MS = 1.0, 1000.0
 READY_TARGET_S = 2.0
 PSS_TARGET_MB = 200.0
 
@@ -99,6 +103,8 @@ def arguments() -> argparse.Namespace:
         "dns",
         "compose",
         "volumes",
+        "images",
+        "builds",
         "suite",
     )
     parser.add_argument("--only", choices=parts, help="just this part")
@@ -189,6 +195,10 @@ async def engine_rows(
     if given.only in (None, "compose"):
         found = await compose.projects(two, directory, given.rounds)
         rows += [_ratio(f"compose {part}", found[part], bound) for part, bound in COMPOSE_TARGETS.items()]
+    if given.only in (None, "images"):
+        rows += await image_rows(engines, two, directory, given.rounds)
+    if given.only in (None, "builds"):
+        rows += await build_rows(two, given.rounds)
     if given.only in (None, "volumes"):
         made = await compose.volumes(two, given.rounds, given.count)
         rows.append(_ratio("volume made, mounted, removed", made, VOLUME_TARGET))
@@ -295,6 +305,17 @@ async def standing_rows(engines: dict[str, Engine], clients: dict[str, Client]) 
     ]
 
 
+async def image_rows(engines: dict[str, Engine], clients: dict[str, Client], directory: Path, rounds: int) -> list[Row]:
+    """Pushes to empty registries on the loopback, and the list of an image with many names."""
+    both = {name: engines[name] for name in clients}
+    loaded, pulled = await asyncio.to_thread(registries.pushes, both, directory, rounds)
+    return [
+        _ratio("push of a loaded image of 100 MB", loaded, PUSH_TARGET),
+        _ratio("push of a pulled image of 100 MB", pulled, PUSH_TARGET),
+        _ratio(f"list of images, {registries.TAGS} tags", await registries.listing(clients), TAGS_TARGET),
+    ]
+
+
 async def dns_rows(clients: dict[str, Client], directory: Path, rounds: int) -> list[Row]:
     """From a question for a container's name to the answer, at a thousand questions a second."""
     programs, out = directory / "asker", directory / "answered"
@@ -304,6 +325,15 @@ async def dns_rows(clients: dict[str, Client], directory: Path, rounds: int) -> 
     await asyncio.to_thread(subprocess.run, words, check=True)
     found = await names.answers(clients, programs, out, rounds)
     return [_ratio(f"DNS answer at 1000/s, {part} (us)", found[part], DNS_TARGET) for part in ("p50", "p99")]
+
+
+async def build_rows(clients: dict[str, Client], rounds: int) -> list[Row]:
+    """Builds beside dockerd's classic builder."""
+    anew, cached = await builds.builds(clients, rounds)
+    return [
+        _ratio(f"build of {builds.STEPS} steps (ms)", anew, BUILD_TARGET),
+        Row("the same from the cache", measure.median(cached["seaway"]), "ms", CACHED_TARGET_MS, cached),
+    ]
 
 
 async def network_rows(clients: dict[str, Client], rounds: int, count: int) -> list[Row]:

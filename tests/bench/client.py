@@ -18,7 +18,7 @@ class Client:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def request(self, method: str, path: str, body: object = None) -> bytes:
-        """One request; the reply's body. Raises ApiError for an error and OSError without a server."""
+        """One request, of JSON or a tar; the reply's body. Raises ApiError for an error, OSError without a server."""
         while True:
             fresh = not self._idle
             reader, writer = self._idle.pop() if self._idle else await self._open()
@@ -104,8 +104,9 @@ class Client:
 
 
 def _message(method: str, path: str, body: object) -> bytes:
-    data = b"" if body is None else json.dumps(body).encode()
-    kind = "Content-Type: application/json\r\n" if body is not None else ""
+    data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    tar = "x-tar" if isinstance(body, bytes) else "json"
+    kind = f"Content-Type: application/{tar}\r\n" if body is not None else ""
     return f"{method} {path} HTTP/1.1\r\nHost: d\r\n{kind}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 

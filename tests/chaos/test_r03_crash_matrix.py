@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from chaos_rig.client import Client
 from chaos_rig.figures import Figures
-from chaos_rig.plays import Play, executing, imaging, making, play_of, running, volumes
+from chaos_rig.plays import LOGINS, Play, executing, imaging, making, play_of, pushing, running, volumes
 from chaos_rig.scene import REFUSED, Scene
 from chaos_rig.suite import ChaosSuite
 from e2e_rig.registry import Registry
@@ -58,6 +58,14 @@ def test_after_each_step_of_an_exec_with_a_client(
     figures.show("R3", f"{point}, with a client: whole; it tried again {len(client.refused)} times")
 
 
+@pytest.mark.parametrize("point", LOGINS)
+def test_after_each_step_of_a_login(
+    suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, point: Failpoint
+) -> None:
+    Scene(suite, client, registry, point).play(LOGINS[point])
+    figures.show("R3", f"{point}, of a login: whole, told once; the registry lets in who may")
+
+
 @pytest.mark.parametrize("play", [imaging.event_of_image, imaging.event_of_metadata])
 def test_after_an_event_of_a_service_without_containers_is_stored(
     suite: ChaosSuite, client: Client, registry: Registry, figures: Figures, play: Play
@@ -92,6 +100,11 @@ def test_after_a_name_of_an_image_is_stored_or_gone(
 ) -> None:
     Scene(suite, client, registry, Failpoint.IMAGE_NAMED).play(play)
     figures.show("R3", f"{Failpoint.IMAGE_NAMED}, with a client that {play.__name__}s: answered, done and told once")
+
+
+def test_after_a_pushed_name_is_stored(suite: ChaosSuite, client: Client, registry: Registry, figures: Figures) -> None:
+    Scene(suite, client, registry, Failpoint.IMAGE_NAMED).play(pushing.push)
+    figures.show("R3", f"{Failpoint.IMAGE_NAMED}, by a push: a plain retry works, told once")
 
 
 def test_after_a_rename_has_taken_over_a_name(

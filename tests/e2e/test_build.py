@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +40,8 @@ def build(cli: DockerCli, *words: str, timeout: float = 120, **options: Any) -> 
 
 
 def test_a_build_and_its_cache(cli: DockerCli, tmp_path: Path, name: str) -> None:
-    text = "FROM busybox\nARG WHO=nobody\nENV A=b\nRUN echo hi $WHO > /said; echo out; echo err >&2\nCOPY f /f\nCMD cat /said /f\n"
+    text = "FROM busybox\nARG WHO=nobody\nENV A=b\nRUN echo hi $WHO > /said; echo out; echo err >&2\nCOPY f /f\n"
+    text += "CMD cat /said /f\n"
     where = str(context(tmp_path, text, {"f": "file\n"}))
     words = ("--build-arg", "WHO=me", "-t", name, "-t", f"{name}:2", "--label", "l=v", where)
     first = build(cli, *words)
@@ -110,7 +113,8 @@ def test_a_step_is_confined_as_a_container(cli: DockerCli, tmp_path: Path) -> No
 
 
 def test_limits_and_files_of_steps(cli: DockerCli, tmp_path: Path) -> None:
-    text = "FROM busybox\nRUN ulimit -n; cat /etc/hosts; df -k /dev/shm | tail -1; cat /sys/fs/cgroup/memory/memory.limit_in_bytes || true\n"
+    text = "FROM busybox\nRUN ulimit -n; cat /etc/hosts; df -k /dev/shm | tail -1\n"
+    text += "RUN cat /sys/fs/cgroup/memory/memory.limit_in_bytes || true\n"
     words = ("--ulimit", "nofile=77:99", "--add-host", "there:192.0.2.9", "--shm-size", "2m", "--memory", "64m")
     done = build(cli, "--no-cache", *words, str(context(tmp_path, text)))
     assert done.code == 0, done.err
@@ -153,9 +157,20 @@ def test_a_context_stays_in_its_place(cli: DockerCli, api: Api, tmp_path: Path) 
 
 
 @pytest.mark.seaway_only
+def test_ctrl_c_ends_a_quiet_one(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
+    where = context(tmp_path, "FROM busybox\nRUN sleep 1000\n")
+    builds = engine.root / "agent" / engine.node / "builds" / "w"
+    with cli.terminal("build", "--quiet", "--no-cache", str(where), **CLASSIC) as terminal:
+        eventually(lambda: [*builds.glob("*/crun/*")], "the step", 30)
+        terminal.type("\x03")
+        terminal.wait()
+    _expect_nothing_left(engine)
+
+
+@pytest.mark.seaway_only
 def test_ctrl_c_ends_it(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo begun; sleep 1000\n")
-    with cli.terminal("build", "--no-cache", str(where)) as terminal:
+    with cli.terminal("build", "--no-cache", str(where), **CLASSIC) as terminal:
         terminal.expect("begun|ERROR")
         terminal.type("\x03")
         terminal.wait()
@@ -166,14 +181,11 @@ def test_ctrl_c_ends_it(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
 @pytest.mark.parametrize("service", ["agent", "api"])
 def test_after_a_death_a_plain_retry_works(cli: DockerCli, engine: Seaway, tmp_path: Path, service: str) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo begun; [ -e /wait ] || sleep 3\n")
-    with cli.terminal("build", "--no-cache", str(where)) as terminal:
+    with cli.terminal("build", "--no-cache", str(where), **CLASSIC) as terminal:
         terminal.expect("begun")
-        import os
-        import signal
-
-        old = int(engine.row(service if service == "api" else f"agent-{engine.node}")["pid"])
+        old = int(engine.row(service)["pid"])
         os.kill(old, signal.SIGKILL)
-        engine.restarted(service if service == "api" else f"agent-{engine.node}", old)
+        engine.restarted(service, old)
         terminal.wait(60)
     _expect_nothing_left(engine)
     assert build(cli, "-q", str(where)).code == 0
@@ -196,7 +208,7 @@ def test_the_cache_is_shown_and_pruned(cli: DockerCli, tmp_path: Path) -> None:
     where = str(context(tmp_path, "FROM busybox\nRUN head -c 200000 /dev/zero > /z\n"))
     assert build(cli, "-q", where).code == 0
     assert int(cli("system", "df", "--format", "{{.Type}} {{.TotalCount}}").lines[-1].split()[-1]) > 0
-    pruned = cli("builder", "prune", "--force", "--all")
+    pruned = cli("builder", "prune", "--force", "--all", **CLASSIC)
     assert "Total reclaimed space" in pruned.out or "Total:" in pruned.out, pruned.out
     assert cli("system", "df", "--format", "{{.Type}} {{.TotalCount}}").lines[-1].split()[-1] == "0"
     assert build(cli, "-q", where).code == 0

@@ -242,10 +242,12 @@ def test_container_sees_whiteouts_and_config(cli: DockerCli) -> None:
 
 
 def test_api_list_has_what_clients_read(api: Api) -> None:
-    (row,) = api.get(f"/images/json?{filters(reference='dressed:1')}")
+    (row,) = api.get(f"/v1.45/images/json?{filters(reference='dressed:1')}")
     assert row["RepoTags"] == ["dressed:1"] and row["Labels"]["maker"] == "rig"
     assert row["Id"].startswith("sha256:") and row["Size"] > 1_000_000 and row["Created"] == 1714979289
     assert row["Containers"] == -1 and row["SharedSize"] == -1
+    (row,) = api.get(f"/v1.51/images/json?{filters(reference='dressed:1')}")
+    assert row["Containers"] == 0
 
 
 def test_docker_py_images(py: docker.DockerClient, repository: str) -> None:
@@ -277,3 +279,44 @@ def test_pulls_one_right_after_another(api: Api, registry: Registry) -> None:
         assert reply.status == 200 and b"Status: " in reply.body
         reply = api.request("POST", f"/images/create?fromImage={registry.address}/lib/none{n}&tag=1")
         assert reply.status == 404 and "manifest unknown" in reply.message
+
+
+def test_push_and_pull_again(cli: DockerCli, registry: Registry, engine: Engine) -> None:
+    name = f"{registry.address}/pushed/dressed:1"
+    cli("tag", "dressed:1", name)
+    lines = cli("push", name).lines
+    assert lines[0] == f"The push refers to repository [{registry.address}/pushed/dressed]"
+    assert [line.partition(": ")[2] for line in lines[1:3]] == ["Preparing", "Preparing"]
+    assert lines[-1].startswith("1: digest: sha256:")
+    digest = lines[-1].split()[2]
+    image = engine.api.get(f"/images/{name}/json")
+    assert f"{registry.address}/pushed/dressed@{digest}" in image["RepoDigests"]
+    cli("rmi", "--force", image["Id"])
+    assert f"Digest: {digest}" in cli("pull", name).lines
+    assert engine.api.get(f"/images/{name}/json")["Id"] == image["Id"]
+    cli("tag", name, "dressed:1")
+    assert "Layer already exists" in cli("push", name).out
+
+
+def test_push_by_docker_py(py: docker.DockerClient, registry: Registry, cli: DockerCli) -> None:
+    name = f"{registry.address}/pushed/py"
+    cli("tag", "busybox", f"{name}:1")
+    lines = list(py.images.push(name, tag="1", stream=True, decode=True))
+    pushed = next(line["aux"] for line in lines if "aux" in line)
+    assert pushed["Tag"] == "1"
+    data = py.images.get_registry_data(f"{name}:1")
+    assert data.id == pushed["Digest"] and data.has_platform("linux/amd64")
+    assert [image.id for image in py.images.pull(name, all_tags=True)] == [py.images.get(f"{name}:1").id]
+    with pytest.raises(docker.errors.NotFound):
+        py.images.get_registry_data(f"{name}:2")
+
+
+def test_push_of_what_is_not_there(cli: DockerCli, registry: Registry) -> None:
+    refused = cli.try_("push", f"{registry.address}/not/there:1")
+    assert refused.code == 1
+    assert f"An image does not exist locally with the tag: {registry.address}/not/there" in refused.err
+
+
+def test_manifest_inspect(cli: DockerCli, registry: Registry, repository: str) -> None:
+    shown = json.loads(cli("manifest", "inspect", "--insecure", f"{repository}:1").out)
+    assert shown["schemaVersion"] == 2

@@ -14,6 +14,7 @@ def _event(action: str, about: str) -> EventChannel[i.ImageEvent]:
 
 
 IMAGE_PULL: Final = _event("pull", "An image was pulled.")
+IMAGE_PUSH: Final = _event("push", "An image was pushed.")
 IMAGE_TAG: Final = _event("tag", "An image got a further name.")
 IMAGE_UNTAG: Final = _event("untag", "A name was removed from an image.")
 IMAGE_DELETE: Final = _event("delete", "An image was deleted.")
@@ -24,6 +25,7 @@ IMAGE_SAVE: Final = _event("save", "An image is being written into an archive.")
 GET_IMAGE: Final = query(IMAGE, "image.get", i.ImageRef, i.ImageRecord, "Return one image, by name, id or prefix.")
 LIST_IMAGES: Final = query(IMAGE, "image.list", i.ListImages, i.ImageList, "List all images, by page.")
 PULL_IMAGE: Final = call(IMAGE, "image.pull", i.PullRequest, i.PullStarted, "Start a pull; progress is a byte stream.")
+PUSH_IMAGE: Final = call(IMAGE, "image.push", i.PushRequest, i.PushStarted, "Start a push; progress is a byte stream.")
 TAG_IMAGE: Final = call(
     IMAGE, "image.tag", i.TagRequest, Empty, "Give an image a further name.", repeat=Repeat.UNANSWERED
 )
@@ -36,7 +38,36 @@ REMOVE_IMAGE: Final = call(
     timeout_s=30,
     repeat=Repeat.UNANSWERED,
 )
-LOGIN: Final = call(IMAGE, "registry.login", i.RegistryLogin, Empty, "Check credentials with a registry.", timeout_s=60)
+PRUNE_IMAGES: Final = call(
+    IMAGE,
+    "image.prune",
+    i.PruneImages,
+    i.RemovedImages,
+    "Delete many images with their names, all but those that something needs.",
+    timeout_s=60,
+    repeat=Repeat.UNANSWERED,
+)
+LOGIN: Final = call(
+    IMAGE, "registry.login", i.RegistryLogin, i.LoggedIn, "Check credentials with a registry.", timeout_s=60
+)
+SEARCH_REGISTRY: Final = call(
+    IMAGE,
+    "registry.search",
+    i.SearchRequest,
+    i.FoundRepositories,
+    "Search a registry for repositories.",
+    timeout_s=60,
+    repeat=Repeat.UNANSWERED,
+)
+REMOTE_IMAGE: Final = call(
+    IMAGE,
+    "registry.image",
+    i.RemoteImageRequest,
+    i.RemoteImage,
+    "Return what a registry says of an image.",
+    timeout_s=60,
+    repeat=Repeat.UNANSWERED,
+)
 REGISTRIES: Final = query(IMAGE, "registry.list", Empty, i.Registries, "Return the settings for registries.")
 BLOB_ENDPOINT: Final = query(IMAGE, "blob.locate", Empty, i.BlobEndpoint, "Return the endpoint that serves blobs.")
 

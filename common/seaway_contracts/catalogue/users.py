@@ -1,11 +1,12 @@
-"""Users on the bus: programs outside the suite that read events."""
+"""Users: programs outside the suite that read events on the bus, and logins at the suite's registry."""
 
 from typing import Final
 
 from seaway_contracts import users as u
 from seaway_contracts.base import Empty
-from seaway_contracts.catalogue.declare import METADATA, call, event, query
+from seaway_contracts.catalogue.declare import IMAGE, METADATA, call, event, query
 from seaway_contracts.channels import ROOT, BucketConfig, EventChannel, Repeat
+from seaway_contracts.registry_users import RegistryAccess
 
 
 def _event(action: str, about: str) -> EventChannel[u.UserEvent]:
@@ -42,6 +43,14 @@ REMOVE_USER: Final = call(
     repeat=Repeat.UNANSWERED,
 )
 LIST_USERS: Final = query(METADATA, "user.list", Empty, u.UserList, "List all users, with the state of their streams.")
+FIND_LOGIN: Final = query(
+    METADATA,
+    "user.login",
+    u.UserRef,
+    RegistryAccess,
+    "Return a user's login at the registry, with the hash of its password.",
+    callers=(IMAGE,),
+)
 
 USERS_BUCKET: Final = BucketConfig("seaway_users", "Users of the bus and their public keys, by name.")
 

@@ -22,6 +22,7 @@ from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_text import CgroupLayout
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.spawn import Spawned, spawn
+from seaway_agent.runtime.failures import refused_launch, runtime_failure
 from seaway_contracts.builds import BuildRecord
 from seaway_kit.private_files import write_private
 
@@ -211,7 +212,7 @@ class Builder:
         elif verb == "failed":
             self._creating = False
             text = (_drained(self._pipes["err"]) + _drained(self._pipes["out"])).decode(errors="replace")
-            self._emit(BuildRecord(kind="refused", text=text[:MOST_LINE].strip()))
+            self._emit(BuildRecord(kind="refused", text=runtime_failure(text[:MOST_LINE]).message))
         os.write(self._pipes["go"], answer)
 
     def _prepare(self, bundle: Path) -> bytes:
@@ -225,7 +226,7 @@ class Builder:
             self._workspace.write_shown(self._etc_files(name[:12]))
             write_private(bundle / "config.json", orjson.dumps(confined(config, name, self._rules)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StepRefused) as error:
-            self._emit(BuildRecord(kind="refused", text=str(error)))
+            self._emit(BuildRecord(kind="refused", text=refused_launch(str(error)).message))
             return b"no\n"
         args = tuple(str(word)[:MOST_LINE] for word in config["process"]["args"])
         self._emit(BuildRecord(kind="run", text=name, args=args[:_MOST_ARGS]))

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from seaway_agent.archive.transfer import fail, produced_live, receive
 from seaway_agent.archive.walk import Write
-from seaway_agent.build import files
+from seaway_agent.build import files, remote
 from seaway_agent.build.builder import Builder, BuildStopped
-from seaway_agent.build.cache import Cache
+from seaway_agent.build.cache import Cache, Gate
 from seaway_agent.build.step_rules import StepSetup
 from seaway_agent.build.store import BuildStore
 from seaway_agent.build.workspace import Workspace
@@ -120,7 +120,8 @@ class Builds:
         self._platform = platform
         self._tell = tell
         self.store = BuildStore(place.buildah, place.root, setup.self_copying)
-        self.cache = Cache(self.store, limits.cache_bytes, lambda: bool(self._running))
+        self._gate = Gate()
+        self.cache = Cache(self.store, limits.cache_bytes, self._gate)
         self._running: dict[str, _Build] = {}
         self._slots = asyncio.Semaphore(limits.at_once)
         self._threads = ThreadPoolExecutor(2 * limits.at_once, thread_name_prefix="build")
@@ -198,18 +199,19 @@ class Builds:
 
     async def _work(self, build: _Build, asked: StartBuild, stream: ByteStream, context: ByteStream | None) -> None:
         try:
-            async with self._slots, AsyncExitStack() as stack:
+            async with self._slots, self._gate.working(), AsyncExitStack() as stack:
                 self._tell(BUILD_START, build.id, {}, build.command)
                 workspace = Workspace(self._root / "w" / asked.id, self._root / "mounts")
                 stack.push_async_callback(run_to_end, lambda: self._clear(workspace))
                 await asyncio.to_thread(workspace.make)
                 reach(Failpoint.BUILD_MADE)
-                await self._take_context(workspace, asked.options, context)
+                dockerfile = await self._take_context(stack, workspace, asked, context)
                 reach(Failpoint.BUILD_CONTEXT)
-                plan = await asyncio.to_thread(self._plan, workspace, asked.options)
+                plan = await asyncio.to_thread(self._plan, workspace, asked.options, dockerfile)
+                build.failed = bool(plan.refused)
                 await stream.write(_line(BuildRecord(kind="plan", plan=plan)))
-                go = await _go(stream)
-                await self._build(stack, workspace, build, asked, go, stream)
+                if not plan.refused:
+                    await self._build(stack, workspace, build, asked, await _go(stream), stream)
             await stream.end()
         except OSError as error:
             build.failed = True
@@ -218,15 +220,30 @@ class Builds:
             build.failed = True
             await fail(stream, error, "build")
 
-    async def _take_context(self, workspace: Workspace, options: BuildOptions, context: ByteStream | None) -> None:
+    async def _take_context(
+        self, stack: AsyncExitStack, workspace: Workspace, asked: StartBuild, context: ByteStream | None
+    ) -> str:
+        """Fill the context, from the client or from elsewhere; the Dockerfile's path in it."""
         if context is None:
-            raise bad_request("the build has no context")
+            return await self._fetch_context(stack, workspace, asked)
         try:
             await receive(context, self._threads, lambda read: workspace.unpack(read, self._limits.context_bytes))
         except SeawayError as error:
             await fail(context, error, "build context")
             raise
         await context.end()
+        return asked.options.dockerfile
+
+    async def _fetch_context(self, stack: AsyncExitStack, workspace: Workspace, asked: StartBuild) -> str:
+        host, cgroup = self._setup.host, f"{self._setup.parent}/{asked.id}"
+        stack.push_async_callback(run_to_end, lambda: _end_cgroup(host, cgroup))
+
+        def join(pid: int) -> None:
+            cgroups.make(host, f"{cgroup}/builder")
+            cgroups.move(host, f"{cgroup}/builder", pid)
+
+        options = asked.options
+        return await remote.fetch(options.remote, options.dockerfile, workspace, self._limits.context_bytes, join)
 
     def _clear(self, workspace: Workspace) -> None:
         """Remove a build's directory, and the working containers that it has if it was killed."""
@@ -237,13 +254,13 @@ class Builds:
         with contextlib.suppress(FileNotFoundError):
             workspace.remove()
 
-    def _plan(self, workspace: Workspace, options: BuildOptions) -> BuildPlan:
+    def _plan(self, workspace: Workspace, options: BuildOptions, dockerfile: str) -> BuildPlan:
         own = self._platform["TARGETPLATFORM"]
         if options.platform and not same_platform(options.platform, own):
             raise bad_request(
                 f"node {self._node} builds for its own platform, {own}, and not for {options.platform[:64]}"
             )
-        text = workspace.dockerfile(options.dockerfile)
+        text = workspace.dockerfile(dockerfile)
         try:
             found = outline(text, options.args, options.target, self._platform)
         except InvalidParameter as error:
@@ -341,6 +358,8 @@ def _plan_of(found: Outline) -> BuildPlan:
         froms=found.froms,
         bases=found.bases,
         unused=found.unused,
+        gaps=found.gaps,
+        refused=found.refused,
     )
 
 

@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from seaway_agent.build.store import BuildStore, oldest, wanted
+from seaway_agent.rootfs.threads import run_to_end
 from seaway_contracts.builds import BuildCache, PruneBuildCache, PrunedBuildCache
 from seaway_contracts.errors import SeawayError
 from seaway_kit.private_files import write_private
@@ -18,14 +20,47 @@ _MOST_LISTED: Final = 1_000
 _MOST_KNOWN: Final = 20_000
 
 
-class Cache:
-    """Removes nothing while a build runs, which may need it. `busy` returns whether one does."""
+class Gate:
+    """Builds work at the same time; the store is cleaned while none does, and those that come then wait."""
 
-    def __init__(self, store: BuildStore, bound: int, busy: Callable[[], bool]) -> None:
+    def __init__(self) -> None:
+        self._at_work = 0
+        self._open = asyncio.Event()
+        self._open.set()
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """As long as a build uses the store."""
+        while not self._open.is_set():
+            await self._open.wait()
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[bool]:
+        """Keep builds waiting; False where one is at work already."""
+        async with self._lock:
+            if self._at_work:
+                yield False
+                return
+            self._open.clear()
+            try:
+                yield True
+            finally:
+                self._open.set()
+
+
+class Cache:
+    """Removes nothing while a build is at work, which may need it."""
+
+    def __init__(self, store: BuildStore, bound: int, gate: Gate) -> None:
         self._store = store
         self._bound = bound
-        self._busy = busy
-        self._lock = asyncio.Lock()
+        self._gate = gate
         self._used: dict[str, int] = {}
 
     @property
@@ -56,23 +91,26 @@ class Cache:
 
     async def prune(self, asked: PruneBuildCache) -> PrunedBuildCache:
         """Remove what is asked for. Raises SeawayError."""
-        async with self._lock:
-            if self._busy():
+        async with self._gate.alone() as alone:
+            if not alone:
                 return PrunedBuildCache()
-            return await asyncio.to_thread(self._prune, asked)
+            return await run_to_end(lambda: self._prune(asked))
 
     async def settle(self) -> None:
-        """After a build: write down the uses, and remove the oldest steps beyond the bound."""
-        async with self._lock:
+        """After a build: write down the uses; remove what killed ones left, and the oldest steps beyond the bound."""
+        async with self._gate.alone() as alone:
             try:
-                await asyncio.to_thread(self._settle)
+                await run_to_end(lambda: self._settle(alone))
             except (SeawayError, OSError) as error:
                 log.warning("the build cache can't be kept in bounds: %s", error)
 
-    def _settle(self) -> None:
+    def _settle(self, alone: bool) -> None:
         if self._store.root.exists():
             write_private(self._file, json.dumps(self._used).encode())
-        if not self._busy() and self._store.size() > self._bound:
+        if not alone:
+            return
+        self._store.remove_containers()
+        if self._store.size() > self._bound:
             freed = self._prune(PruneBuildCache(keep_bytes=self._bound))
             log.info("removed %d old entries of the build cache: %d bytes", len(freed.ids), freed.reclaimed)
 

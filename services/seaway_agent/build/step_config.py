@@ -25,14 +25,16 @@ class StepRules:
     """What all steps of a build get.
 
     `cgroup`: the path above their cgroups. `network`: the namespace to join; empty for one with a loopback alone, None
-    for the host's. `files`: the directory with hosts and resolv.conf. `sources`: what binds may show. `seccomp` is the
-    filter's section, `annotations` has it compiled where the runtime takes that. `limits`: OCI's resources.
+    for the host's. `files`: the directory with hosts and resolv.conf. `sources`: what binds may show. `shared`: a
+    directory of them, whose entries other builds write to meanwhile: they are shown whole, or not at all. `seccomp` is
+    the filter's section, `annotations` has it compiled where the runtime takes that. `limits`: OCI's resources.
     """
 
     cgroup: str
     network: str | None
     files: str
     sources: tuple[str, ...]
+    shared: str = ""
     seccomp: Json | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     apparmor: str = ""
@@ -123,3 +125,5 @@ def _check_source(source: str, rules: StepRules) -> None:
     """`source`: without links, as the caller has resolved it."""
     if not any(source == place or source.startswith(place + "/") for place in rules.sources):
         raise StepRefused("a step may mount nothing of the node but its build's own files")
+    if rules.shared and "/" in source.removeprefix(rules.shared + "/") and source.startswith(rules.shared + "/"):
+        raise StepRefused("a step may mount a cache as a whole, and no part of it")

@@ -73,6 +73,7 @@ class StepSetup:
             network=path,
             files=str(directory),
             sources=(str(directory), str(root / "store"), str(root / "mounts")),
+            shared=str(root / "mounts"),
             seccomp=None if compiled else self.seccomp.default_section(),
             annotations={seccomp_bpf.ANNOTATION: compiled} if compiled else {},
             apparmor=profile,
@@ -126,7 +127,7 @@ def etc_files(
             )
         except NetworkError as error:
             raise bad_request(str(error)) from error
-        servers = text if own else resolvconf.for_container(text, dns=(), dns_search=(), dns_options=())
+        servers = resolvconf.on_host(text) if own else resolvconf.for_container(text)
         return {"hosts": table, "hostname": hosts.hostname_file(hostname), "resolv.conf": servers}
 
     return files

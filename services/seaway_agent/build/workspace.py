@@ -1,5 +1,7 @@
 """The directory of one build: its context, the files that the builder reads, and the pipes of its steps. All blocks."""
 
+import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,15 +17,18 @@ from seaway_archive.errors import ArchiveRejected
 from seaway_archive.inflate import InflatingReader
 from seaway_archive.reader import Read, TarReader
 from seaway_contracts.errors import bad_request, internal
+from seaway_docker import dockerignore
 from seaway_docker.dockerfile import MOST_BYTES
 from seaway_kit.private_files import make_private_directory, write_private
 
 PIPES: Final = ("ctl", "go", "out", "err")
 _DIRECTORIES: Final = ("context", "runroot", "tmp", "home", "empty", "crun")
 _DEVICES: Final = frozenset((Kind.CHARACTER, Kind.BLOCK))
+_BAD_NAMES: Final = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.EXDEV)
+)
 _MOST_ENTRIES: Final = 2_000_000
 _MOST_IGNORE: Final = 1 << 20
-_IGNORE: Final = ".dockerignore"
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,10 @@ class Workspace:
             extractor.finish()
         except ArchiveRejected as error:
             raise bad_request(f"the build's context can't be read: {error.message}") from error
+        except OSError as error:
+            if error.errno not in _BAD_NAMES:
+                raise
+            raise bad_request(f"the build's context can't be unpacked: {error.strerror}: {error.filename}") from error
         finally:
             extractor.close()
             os.close(root)
@@ -91,13 +100,27 @@ class Workspace:
                 raise internal(f"Cannot locate specified Dockerfile: {name}") from None
             os.close(size)
             text = paths.read_text_in_root(root, name, MOST_BYTES + 1)
-            ignored = paths.read_text_in_root(root, _IGNORE, _MOST_IGNORE)
+            self._leave_out(root, name)
         finally:
             os.close(root)
         if not text:
             raise bad_request(f"the Dockerfile ({name}) cannot be empty")
-        self.write({"ignore": ignored})
+        self.write({"ignore": ""})
         return text
+
+    def _leave_out(self, root: int, name: str) -> None:
+        """Remove the Dockerfile and `.dockerignore` where the latter names them."""
+        try:
+            ignored = paths.read_text_in_root(root, dockerignore.NAME, _MOST_IGNORE)
+        except OSError:
+            return
+        for path in dockerignore.left_out(ignored, name):
+            with contextlib.suppress(OSError):
+                directory = paths.open_in_root(root, str(Path(path).parent), os.O_PATH | os.O_CLOEXEC)
+                try:
+                    os.unlink(Path(path).name, dir_fd=directory)
+                finally:
+                    os.close(directory)
 
     def write(self, files: Mapping[str, str]) -> None:
         """Write files that nobody else may read."""

@@ -91,7 +91,7 @@ class CreateCommand:
         with self._layers.using(spec.image.layers):
             with tracing.span("ensure layers"):
                 lowers = tuple(await self._layers.ensure(spec.image.layers, self._blobs.fetch))
-            check_workdir(spec.command.workdir, lowers)
+            workdir = "" if check_workdir(spec.command.workdir, lowers) else spec.command.workdir
             with tracing.span("make container") as span:
                 span.set("container.id", spec.id)
-                return await self._maker.make(asked.model_copy(update={"spec": spec}), lowers, command)
+                return await self._maker.make(asked.model_copy(update={"spec": spec}), lowers, command, workdir=workdir)

@@ -1,12 +1,16 @@
 """Makes a container on this node: its volumes, its writable layer, its runner; or leaves nothing."""
 
+import asyncio
+import os
 import time
+from pathlib import Path
 
-from seaway_agent.archive.view import Stack
+from seaway_agent.archive.view import Stack, view_of_stopped
 from seaway_agent.container.factory import RunnerFactory
 from seaway_agent.container.runner import ContainerRunner
 from seaway_agent.core.restart import RAN, starts_with_node
 from seaway_agent.inventory.inventory import Inventory
+from seaway_agent.kernel import paths
 from seaway_agent.layout import Layout
 from seaway_agent.rootfs.upper import UpperStore
 from seaway_agent.volumes import binds
@@ -38,13 +42,18 @@ class ContainerMaker:
         self._filler = filler
         self._layout = layout
 
-    async def make(self, asked: CreateContainer, lowers: tuple[str, ...], command: Command) -> ContainerStatus:
-        """A container's first status. `lowers` are its image's layers, topmost first. Raises SeawayError."""
+    async def make(
+        self, asked: CreateContainer, lowers: tuple[str, ...], command: Command, *, workdir: str = ""
+    ) -> ContainerStatus:
+        """A container's first status. `lowers` are its image's layers, topmost first. Raises SeawayError.
+
+        `workdir`: the working directory, where the image may not have it.
+        """
         spec = asked.spec
         binds.check_binds(spec)
         self._volumes.reserve(spec, asked.volumes)
         try:
-            status = await self._made(asked, lowers, command)
+            status = await self._made(asked, lowers, command, workdir)
         except Exception as error:  # cancelled only when the agent ends: its successor sweeps what was begun
             self._undo(spec)
             if isinstance(error, OSError):
@@ -53,7 +62,9 @@ class ContainerMaker:
         self._volumes.commit(spec)
         return status
 
-    async def _made(self, asked: CreateContainer, lowers: tuple[str, ...], command: Command) -> ContainerStatus:
+    async def _made(
+        self, asked: CreateContainer, lowers: tuple[str, ...], command: Command, workdir: str
+    ) -> ContainerStatus:
         spec = asked.spec
         reach(Failpoint.CREATE_VOLUMES)
         await self._volumes.sync(mount.source for mount in volume_mounts(spec))
@@ -61,6 +72,8 @@ class ContainerMaker:
         reach(Failpoint.CREATE_UPPER)
         layers = Stack(lowers, str(upper.upper), str(upper.work))
         await self._filler.fill(spec, layers)
+        if workdir:
+            await asyncio.to_thread(_make_workdir, workdir, layers, self._layout.scratch)
         self._inventory.check_wanted(spec.id)
         place = {"log_path": str(self._layout.log(spec.id)), "exec_ids": ()}
         begins = (asked.former or ContainerStatus()).model_copy(update=place)
@@ -85,3 +98,12 @@ class ContainerMaker:
             await runner.at_rest()
             runner.do(runner.machine.start_again())
         return status
+
+
+def _make_workdir(workdir: str, layers: Stack, scratch: Path) -> None:
+    """Make it in the writable layer, where copies into the new container find it. Raises SeawayError, OSError."""
+    with view_of_stopped(layers, (), scratch, writable=True) as view:
+        try:
+            os.close(paths.mkdir_all_in_root(view.root, workdir))
+        except NotADirectoryError as error:
+            raise internal(f"Cannot mkdir: {workdir} is not a directory") from error

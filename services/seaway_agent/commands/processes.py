@@ -65,5 +65,5 @@ def _ps(words: list[str]) -> str:
         raise internal(f"ps can't be run on the node: {error}; is the package procps installed?") from error
     if done.returncode != 0:
         complaint = done.stderr.decode(errors="replace").strip().splitlines()
-        raise _PsFailed(complaint[0] if complaint else f"ps: exit status {done.returncode}")
+        raise _PsFailed(f"ps: {complaint[0] if complaint else f'exit status {done.returncode}'}")
     return done.stdout.decode(errors="replace")

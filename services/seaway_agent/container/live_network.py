@@ -3,15 +3,17 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from seaway_agent.container import shared_files
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hooks.dns import names_of
 from seaway_agent.container.hooks.etc_files import addresses_of, asks_resolver, resolv_conf
+from seaway_agent.container.hooks.links import host_names
 from seaway_agent.container.hooks.network import endpoint_of, request_of
 from seaway_agent.container.hooks.ports import host_binding, port_address, publish
 from seaway_agent.container.hooks.shared_namespaces import hostname
-from seaway_agent.container.measures import CONNECT_SECONDS
+from seaway_agent.container.measures import CONNECT_SECONDS, NETWORK_SECONDS
 from seaway_agent.dns.port import Resolver, ResolverError
 from seaway_agent.layout import Layout
 from seaway_agent.network import hosts
@@ -19,6 +21,7 @@ from seaway_agent.network.errors import NetworkError
 from seaway_agent.network.port import DEFAULT_NETWORK, Networks
 from seaway_agent.network.ports import PortRequest
 from seaway_agent.network.published import PublishedPorts
+from seaway_agent.network.resolvconf import without_comments
 from seaway_contracts.containers import ContainerSpec, ContainerStatus, Endpoint, EndpointSpec, PublishedPort
 from seaway_contracts.errors import SeawayError, internal
 from seaway_contracts.networks import NetworkRecord
@@ -26,6 +29,9 @@ from seaway_kit.failpoints import Failpoint, reach
 
 log = logging.getLogger(__name__)
 
+
+Followers = Callable[[str], Iterable[ContainerSpec]]
+"""The running containers of this node that have a legacy link to a container, by its id."""
 
 Claim = Callable[[str], Awaitable[Sequence[EndpointSpec]]]
 """Has metadata claim the addresses that a container, by its id, asked for. Raises SeawayError."""
@@ -50,6 +56,7 @@ class LiveNetwork:
         resolver: Resolver,
         layout: Layout,
         claim: Claim,
+        followers: Followers,
     ) -> None:
         self._networks = networks
         self._held = held
@@ -57,6 +64,7 @@ class LiveNetwork:
         self._resolver = resolver
         self._layout = layout
         self._claim = claim
+        self._followers = followers
 
     async def claim(self, spec: ContainerSpec) -> Sequence[EndpointSpec]:
         """Claim the addresses that another container had when this one was created. Raises SeawayError."""
@@ -154,6 +162,16 @@ class LiveNetwork:
         if asks_resolver(endpoints):
             self._change(spec, "resolv.conf", lambda text: _asking_resolver(spec, endpoints, text))
 
+    def lead_links(self, spec: ContainerSpec, endpoints: Sequence[Endpoint]) -> None:
+        """Bring /etc/hosts of those that are linked to the container up to date, after it was started once more."""
+        address = next((one.address for one in endpoints if one.network_id == DEFAULT_NETWORK), "")
+        for follower in self._followers(spec.id) if address else ():
+            with NETWORK_SECONDS.labels("update").time():
+                for link in follower.network.links:
+                    if link.container == spec.id:
+                        names = host_names(link)
+                        self._change(follower, "hosts", partial(hosts.with_address, names=names, address=address))
+
     def _change(self, spec: ContainerSpec, name: str, changed: Callable[[str], str]) -> None:
         """Nothing is raised: the command has been recorded already, or the agent recovers other containers too."""
         path = self._layout.bundle(spec.id) / name
@@ -201,4 +219,5 @@ class LiveNetwork:
 
 def _asking_resolver(spec: ContainerSpec, endpoints: Sequence[Endpoint], text: str) -> str:
     """resolv.conf with the internal resolver as its nameserver, unless the container has changed the file."""
-    return resolv_conf(spec, endpoints) if text == resolv_conf(spec, ()) else text
+    unchanged = resolv_conf(spec, ())
+    return resolv_conf(spec, endpoints) if text in (unchanged, without_comments(unchanged)) else text

@@ -398,6 +398,8 @@ class ContainerRunner:
                 return
             self._began_ns = _boottime_ns()
             self.do(self.machine.launched(launched))
+            if order.run > 1:
+                self._network.lead_links(self.spec, self.status.endpoints)
             self._runtime.watch(self._ended)
 
     async def _claim_addresses(self) -> None:

@@ -32,7 +32,7 @@ def updated(spec: ContainerSpec, limits: Resources, restart: RestartPolicy | Non
     _check(spec, limits, restart)
     changes: dict[str, object] = {name: value for name in _TAKEN_OVER if (value := getattr(limits, name))}
     if limits.pids_limit is not None:
-        changes["pids_limit"] = limits.pids_limit
+        changes["pids_limit"] = max(0, limits.pids_limit)
     update: dict[str, object] = {"resources": spec.resources.model_copy(update=changes)} if changes else {}
     if restart is not None:
         update["restart"] = restart

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from seaway_agent.dns.port import ADDRESS, Upstream
 from seaway_agent.network import resolvconf
 
-_NDOTS = "ndots:"
+_LONGEST = 10
+_NO_DOTS = "ndots:0"
 
 
 class ResolverConfig(NamedTuple):
@@ -35,15 +36,15 @@ def resolver_config(
     """
     conf = resolvconf.parse(host_file)
     upstreams = _given(dns) if dns else _inherited(conf.nameservers, ipv6=ipv6)
+    conf.used_fallback = not (dns or conf.nameservers)
+    conf.override(dns, dns_search, dns_options)
     conf.nameservers = [ADDRESS]
-    if dns_search:
-        conf.search = [domain for domain in dns_search if domain != "."]
-    if dns_options:
-        conf.options = list(dns_options)
-    dots = [option for option in conf.options if option.startswith(_NDOTS)]
-    if not dots:
-        conf.options = [*conf.options, f"{_NDOTS}0"]
-    return ResolverConfig(conf.render(), upstreams, any(_number(option) > 0 for option in dots))
+    conf.forwarded = [f"host({one.address})" if one.on_host else one.address for one in upstreams]
+    dots = resolvconf.dots_of(conf.options)
+    conf.options = [option for option in conf.options if option not in dots or _number(option) >= 0]
+    if not resolvconf.dots_of(conf.options):
+        conf.options, conf.dots_from = [*conf.options, _NO_DOTS], "internal"
+    return ResolverConfig(conf.render("internal resolver"), upstreams, any(_number(option) > 0 for option in dots))
 
 
 def _given(dns: Sequence[str]) -> tuple[Upstream, ...]:
@@ -62,7 +63,6 @@ def _is_for_host(address: str, *, ipv6: bool) -> bool:
 
 
 def _number(option: str) -> int:
-    try:
-        return int(option.removeprefix(_NDOTS))
-    except ValueError:
-        return 0
+    """The dots that an `ndots` asks for; -1 where that is no number."""
+    text = option.partition(":")[2]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _LONGEST else -1

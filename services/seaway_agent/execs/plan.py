@@ -4,7 +4,7 @@ All files of an exec are in one directory, its bundle: process.json, the attach 
 names after the container.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,9 @@ from typing import Any, Final
 from seaway_agent.oci import capabilities
 from seaway_agent.oci import spec as oci
 from seaway_agent.runtime.conmon import ENVIRONMENT
-from seaway_contracts.containers import ContainerSpec
+from seaway_contracts.containers import ContainerSpec, Link
 from seaway_contracts.execs import ExecSpec
+from seaway_docker.links import link_prefix
 
 PID_FILE: Final = "pidfile"
 """In an exec's bundle: the pid of its program, written by the runtime or conmon."""
@@ -29,7 +30,8 @@ _HOSTNAME = "HOSTNAME="
 class ExecShim:
     """Files and command lines of one exec, for conmon and for the runtime.
 
-    `attached`: conmon starts the program only when the agent has joined its streams.
+    `attached`: conmon starts the program only when the agent has joined its streams. `before_runtime`: what conmon runs
+    the runtime by, if not by itself.
     """
 
     exec_id: str
@@ -42,6 +44,7 @@ class ExecShim:
     terminal: bool
     attached: bool
     runtime_args: tuple[str, ...] = ()
+    before_runtime: tuple[str, ...] = ()
 
     @property
     def pid_file(self) -> str:
@@ -68,14 +71,15 @@ class ExecShim:
         given = ["--root", str(self.runtime_root), *self.runtime_args]
         if self.terminal:
             given += ["--log", str(self.log_file), "--log-format", "json"]
-        flags = [f"--runtime-arg={arg}" for arg in given]
+        program, *first = (*self.before_runtime, self.runtime)
+        flags = [f"--runtime-arg={arg}" for arg in (*first, *given)]
         flags += ["--exec-attach"] if self.attached else []
         flags += ["-i"] if self.stdin else []
         flags += ["-t"] if self.terminal else []
         place = str(self.bundle)
         return [
             self.conmon, "--api-version", "1", "-e", "-c", self.container, "-u", self.exec_id, "-n", self.container,
-            "-r", self.runtime, "-b", place, "-p", self.pid_file, "--exec-process-spec", self.process_file,
+            "-r", program, "-b", place, "-p", self.pid_file, "--exec-process-spec", self.process_file,
             "--exit-dir", place, "--persist-dir", place, "--full-attach",
             "-l", "none:", "--no-sync-log", "--sync", "--log-level", "error", *flags,
         ]  # fmt: skip
@@ -137,5 +141,12 @@ def _environment(process: Json, spec: ContainerSpec, asked: ExecSpec, user: oci.
     command = spec.command.model_copy(update={"tty": asked.tty, "env": (*spec.command.env, *asked.env)})
     named = [item for item in process.get("env", ()) if item.startswith(_HOSTNAME)]
     hostname = named[0].removeprefix(_HOSTNAME) if named else ""
-    options = oci.SpecOptions(rootfs="", cgroups_path="", hostname=hostname, user=user)
+    links = tuple(item for item in process.get("env", ()) if is_of_link(item, spec.network.links))
+    options = oci.SpecOptions(rootfs="", cgroups_path="", hostname=hostname, user=user, env=links)
     return oci.environment(spec.model_copy(update={"command": command}), options)
+
+
+def is_of_link(item: str, links: Sequence[Link]) -> bool:
+    """Whether a variable comes from a legacy link of the container."""
+    name = item.partition("=")[0]
+    return any(name.startswith(f"{link_prefix(link.alias)}_") for link in links)

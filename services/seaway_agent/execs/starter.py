@@ -1,8 +1,10 @@
 """Starts execs on this node: with a conmon each, or by the supervisor."""
 
+import sys
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from seaway_agent.execs.bundles import ExecBundles
 from seaway_agent.execs.launch import ExecLaunch, ExecRun
@@ -13,10 +15,12 @@ from seaway_agent.kernel.attach_lock import AttachLock
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.layout import Layout
 from seaway_agent.runtime.apparmor import AppArmor
-from seaway_agent.runtime.runtimes import RUNSC, Runtimes, global_flags
+from seaway_agent.runtime.runtimes import RUNSC, Runtimes, global_flags, sizes_late
 from seaway_agent.streams.console import Console
 from seaway_contracts.containers import ContainerSpec
 from seaway_contracts.execs import ExecSpec
+
+_HOLD_PROGRAM: Final = Path(__file__).with_name("hold_program.py")
 
 
 class ExecStarter:
@@ -63,6 +67,7 @@ class ExecStarter:
             terminal=asked.tty,
             attached=attached,
             runtime_args=global_flags(name),
+            before_runtime=_holding(asked) if sizes_late(name) else (),
         )
         config = self._layout.bundle(container.id) / "config.json"
         supervised = attached and not asked.tty and name != RUNSC
@@ -88,3 +93,10 @@ class ExecStarter:
     def bundle(self, identifier: str) -> Path:
         """The directory of an exec."""
         return self._layout.exec_bundle(identifier)
+
+
+def _holding(asked: ExecSpec) -> tuple[str, ...]:
+    """What holds the program until its terminal has the size that was asked for, if any was."""
+    if not (asked.tty and asked.height and asked.width):
+        return ()
+    return (sys.executable, "-I", "-S", str(_HOLD_PROGRAM), str(asked.height), str(asked.width))

@@ -11,7 +11,7 @@ from seaway_agent.rootfs.names import chain_ids
 from seaway_agent.state.journal import Journal
 from seaway_bus.bus import Command
 from seaway_contracts.commands import StatusReply
-from seaway_contracts.containers import ContainerRecord, ContainerStatus
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, ContainerStatus
 from seaway_contracts.docker_errors import container_not_running, no_such_container, no_such_exec
 from seaway_contracts.errors import conflict
 from seaway_contracts.execs import container_prefix
@@ -133,6 +133,11 @@ class Inventory:
     def live_ids(self) -> list[str]:
         """The ids of the containers that run."""
         return [container for container, runner in self.runners.items() if runner.status.pid]
+
+    def followers(self, container: str) -> list[ContainerSpec]:
+        """The running containers that have a legacy link to this one."""
+        running = (runner.spec for runner in self.runners.values() if runner.status.pid)
+        return [spec for spec in running if any(link.container == container for link in spec.network.links)]
 
     def peer(self, container: str) -> ContainerRecord | None:
         """A container's record, for another one that uses something of it; None where it isn't there."""

@@ -42,35 +42,54 @@ def hosts_file(
     extra_hosts: Iterable[str] = (),
     gateway: str = "",
     links: Iterable[tuple[str, str]] = (),
+    host_file: str | None = None,
 ) -> str:
     """The whole file: Docker's fixed lines, the extra hosts, linked containers, then the container's own names.
 
-    ``addresses`` are the container's; without any (``--network none``) its names aren't listed, as in Docker.
+    ``addresses`` are the container's; without any (``--network none``) its names aren't listed, as in Docker. With
+    ``--network host`` the file of the host (``host_file``) stands in place of the fixed lines.
     """
-    lines = [*_LOCAL]
-    lines += [parse_extra_host(extra, gateway) for extra in extra_hosts]
+    lines = [parse_extra_host(extra, gateway) for extra in extra_hosts]
     lines += links
-    fixed = "".join(f"{address}\t{name}\n" for address, name in lines)
-    return fixed + "".join(own_lines(hostname, domainname, addresses))
+    if host_file is None:
+        lines, host_file = [*_LOCAL, *lines], ""
+    added = [f"{address}\t{name}\n" for address, name in lines]
+    own = own_lines(hostname, domainname, addresses)
+    return with_more(host_file, [*added, *own])
 
 
 def own_lines(hostname: str, domainname: str, addresses: Iterable[str]) -> list[str]:
     """The lines with which a container finds its own names, one for each of its addresses."""
-    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
+    whole = f"{hostname}.{domainname}" if domainname else hostname
+    first, dot, _ = whole.partition(".")
+    names = f"{whole} {first}" if dot else whole
     return [f"{address}\t{names}\n" for address in addresses]
 
 
 def with_lines(text: str, lines: Iterable[str]) -> str:
     """The file with these lines at its end, unless it has them. What the container has written itself stays."""
     there = text.splitlines(keepends=True)
+    return with_more(text, [line for line in lines if line not in there])
+
+
+def with_more(text: str, lines: Iterable[str]) -> str:
+    """The file with these lines at its end."""
     whole = text if not text or text.endswith("\n") else f"{text}\n"
-    return whole + "".join(line for line in lines if line not in there)
+    return whole + "".join(lines)
 
 
 def without_lines(text: str, lines: Iterable[str]) -> str:
     """The file without these lines."""
     gone = set(lines)
     return "".join(line for line in text.splitlines(keepends=True) if line not in gone)
+
+
+def with_address(text: str, names: str, address: str) -> str:
+    """The file with this address in the lines that have exactly these names: a linked container has moved."""
+    return "".join(
+        f"{address}\t{names}\n" if line.partition("\t")[2] == f"{names}\n" else line
+        for line in text.splitlines(keepends=True)
+    )
 
 
 def hostname_file(hostname: str) -> str:

@@ -61,6 +61,13 @@ def check(request: PortRequest, *, native6: bool = False) -> None:
             raise PortInvalid(f"can't publish a port for {request.protocol} at an IPv6 address, only for tcp and udp")
 
 
+def freedom(request: PortRequest) -> int:
+    """How many host ports will do: who has the choice comes after who hasn't."""
+    if not request.host_port:
+        return _HIGHEST_PORT
+    return max(request.host_port_end - request.host_port, 0)
+
+
 def host_ips(request: PortRequest, *, ipv6: bool, native6: bool = False) -> tuple[str, ...]:
     """The host addresses to bind for a request, in canonical form; IPv6 only if ports are translated or relayed."""
     if not request.host_ip:

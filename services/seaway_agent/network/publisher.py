@@ -67,10 +67,12 @@ class PortPublisher:
         for request in requests:
             ports.check(request, native6=address6 is not None)
         claim = _PortClaim(self._table, ipv6=self._ipv6, native6=address6 is not None)
+        taken: dict[int, tuple[PortBinding, ...]] = {}
         try:
-            for request in requests:
-                claim.take(request)
-            published = Published(address, tuple(claim.bindings), address6)
+            for place in sorted(range(len(requests)), key=lambda place: ports.freedom(requests[place])):
+                taken[place] = claim.take(requests[place])
+            bindings = tuple(binding for place in range(len(requests)) for binding in taken[place])
+            published = Published(address, bindings, address6)
             self._nat.add(published.elements())
             reach(Failpoint.NETWORK_PORTS)
         except BaseException:
@@ -154,7 +156,7 @@ class _PortClaim:
         self.bindings: list[PortBinding] = []
         self.sockets: list[socket.socket] = []
 
-    def take(self, request: PortRequest) -> None:
+    def take(self, request: PortRequest) -> tuple[PortBinding, ...]:
         """Claim the first free port. Raises PortError: for a single port with its reason."""
         single = request.host_port != 0 and request.host_port >= request.host_port_end
         hosts = ports.host_ips(request, ipv6=self._ipv6, native6=self._native6)
@@ -167,7 +169,7 @@ class _PortClaim:
                     raise
                 continue
             self._table.advance_past(request, port)
-            return
+            return wanted
         raise PortError("all ports are allocated")
 
     def undo(self) -> None:

@@ -36,19 +36,22 @@ def check(asked: Resources, host: CgroupLayout) -> None:
         raise bad_request("Your kernel does not support CPU realtime scheduler")
 
 
-def check_workdir(workdir: str, lowers: Sequence[str]) -> None:
-    """Raise SeawayError (500, as Docker) where the image has a file instead of the working directory.
+def check_workdir(workdir: str, lowers: Sequence[str]) -> bool:
+    """Whether the image has the working directory. Raises SeawayError (500, as Docker) where it has a file instead.
 
-    Links are not followed: what is at their ends is seen only at the start.
+    Links are not followed: what is at their ends isn't seen here, and counts as missing.
     """
     layers = [Path(lower) for lower in lowers]
     parts = tuple(os.fsencode(part) for part in workdir.split("/") if part)
     for depth in range(1, len(parts) + 1):
         found = find(layers, parts[:depth])
         if found is None:
-            return
+            return False
         if not (found.is_directory or found.target):
             raise internal(f"Cannot mkdir: {workdir} is not a directory")
+        if found.target:
+            return False
+    return True
 
 
 def _check_available(text: str, what: str, online: Path) -> None:

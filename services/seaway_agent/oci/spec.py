@@ -130,7 +130,7 @@ def environment(spec: ContainerSpec, options: SpecOptions) -> list[str]:
             values[name] = value
         else:
             values.pop(name, None)
-    values.setdefault("HOME", options.user.home)
+    values["HOME"] = values.get("HOME") or options.user.home
     return [f"{name}={value}" for name, value in values.items()]
 
 

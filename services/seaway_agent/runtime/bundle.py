@@ -120,8 +120,7 @@ def _user(user: str, passwd: str, group: str, further: tuple[str, ...]) -> oci.U
 
 def _mounts(plan: BundlePlan) -> tuple[oci.HostMount, ...]:
     """The generated files for /etc, except where the user mounts over them, then the hooks' mounts."""
-    own = tuple(
-        oci.HostMount(str(plan.shim.bundle / name), f"/etc/{name}", ("rbind", "rprivate")) for name in plan.parts.files
-    )
+    options = ("rbind", "rprivate", *(("ro",) if plan.spec.security.read_only_rootfs else ()))
+    own = tuple(oci.HostMount(str(plan.shim.bundle / name), f"/etc/{name}", options) for name in plan.parts.files)
     taken = {mount.target for mount in plan.parts.mounts}
     return (*(mount for mount in own if mount.target not in taken), *plan.parts.mounts)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from seaway_contracts.errors import Code, Reason, SeawayError
@@ -20,6 +21,7 @@ _LOG_LINE: Final = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg=(?P<text>
 _CRUN: Final = (
     (r"executable file `(/.*)` not found in \$PATH.*", r'exec: "\1": stat \1: no such file or directory'),
     (r"executable file `(.*)` not found in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
+    (r"cannot find `(.*)` in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
     (r"executable file `(.*)` not found: .*", r'exec: "\1": stat \1: no such file or directory'),
     (r"the path `(.*)` exists but it is not executable.*", r'exec: "\1": permission denied'),
     (r"the path `(.*)` is not a regular file.*", r'exec: "\1": not a regular file: permission denied'),
@@ -44,7 +46,6 @@ _CRUN: Final = (
 _CRUN_EXEC: Final = (
     (r"chdir to `(?!/).*`: .*", "Cwd must be an absolute path"),
     (r"chdir to `(.*)`: .*", r'chdir to cwd ("\1") set in config.json failed: no such file or directory'),
-    (r"cannot find `(.*)` in \$PATH.*", r'exec: "\1": executable file not found in $PATH'),
 )
 _GVISOR: Final = (
     (
@@ -118,10 +119,16 @@ def _unescaped(found: re.Match[str]) -> str:
 def _in_docker_words(text: str) -> str:
     """crun's and gVisor's errors in runc's wording."""
     for found, words in (*_CRUN, *_GVISOR):
-        text = re.sub(found, words, text)
+        text = re.sub(found, partial(_worded, words), text)
     for words in ("No such file or directory", "Permission denied", "Is a directory", "Not a directory"):
         text = text.replace(words, words.lower())
     return text
+
+
+def _worded(words: str, found: re.Match[str]) -> str:
+    """The words with what was found in its places; between quotes, its own quotes are escaped, as Go does."""
+    quoted = found.expand(words.replace(r'"\1"', "\0"))
+    return quoted.replace("\0", json.dumps(found[1], ensure_ascii=False) if found.re.groups else "")
 
 
 def _code_for(text: str) -> Code:

@@ -24,8 +24,8 @@ def requested_devices(devices: Iterable[Device]) -> tuple[HostDevice, ...]:
     found: list[HostDevice] = []
     for device in devices:
         path = Path(device.host_path)
-        if path.is_dir():
-            found += _walk(path, device.container_path, device.permissions)
+        if path.is_dir() and (inside := list(_walk(path, device.container_path, device.permissions))):
+            found += inside
             continue
         one = _node(path, device.container_path, device.permissions)
         if one is None:

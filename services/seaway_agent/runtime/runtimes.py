@@ -48,6 +48,11 @@ def filters_late(runtime: str, *, no_new_privileges: bool) -> bool:
     return runtime == CRUN and no_new_privileges
 
 
+def sizes_late(runtime: str) -> bool:
+    """Whether the runtime gives an exec's terminal its size when the program may run already."""
+    return runtime == CRUN
+
+
 def recursive_read_only(runtime: str) -> bool:
     """Whether the runtime knows the mount option `rro`; all kernels that Seaway supports do (5.12)."""
     return runtime != RUNSC

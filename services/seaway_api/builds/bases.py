@@ -1,7 +1,7 @@
 """The images that a Dockerfile names: found in the store, or pulled there first."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seaway_api.api import Api
 from seaway_api.builds.options import auth_of
@@ -25,6 +25,8 @@ class BaseFinder:
     actor: str
     pull: bool = False
     platform: str = ""
+    triggers: dict[str, int] = field(default_factory=dict)
+    """How many instructions a base triggers, by its name."""
 
     async def find(self, name: str, progress: Progress) -> BuildBase:
         """The base; what a pull says goes to `progress`. Raises SeawayError."""
@@ -32,6 +34,7 @@ class BaseFinder:
         if found is None or (self.pull and self._is_named(name)):
             await self._pull(name, progress)
             found = await self._record(name)
+        self.triggers[name] = len(found.config.on_build)
         return BuildBase(name=name, source=f"{BASES}{found.id.removeprefix('sha256:')}:latest", id=found.id)
 
     async def _record(self, name: str) -> ImageRecord:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from seaway_api.api import Api
+from seaway_api.builds.cache_filters import TYPE
 from seaway_bus.bus import Command
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
@@ -45,7 +46,7 @@ def cache_json(step: CachedStep) -> dict[str, Any]:
     return {
         "ID": step.id,
         "Parents": [step.parent] if step.parent else None,
-        "Type": "regular",
+        "Type": TYPE,
         "Description": step.description,
         "InUse": step.in_use,
         "Shared": False,

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from seaway_contracts.builds import BuildRecord
+from seaway_docker.dockerfile_grammar import exec_form
 
 _EXIT: Final = re.compile(r"while running runtime: exit status (\d{1,3})$")
+_SIGNAL: Final = re.compile(r"Invalid signal: (.*)$")
 _PREFIX: Final = re.compile(r'^(?:Error: )?(?:building at STEP ".*?": )?', re.DOTALL)
 _MISSING: Final = re.compile(r'copier: stat: "/?([^"]*)": no such file or directory')
 _ESCAPING: Final = "possible escaping context directory"
 _NO_MATCH: Final = re.compile(r"no items matching glob|no files? found|no such file or directory")
-_TASK: Final = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
 
 
 class Failure(NamedTuple):
@@ -25,10 +26,13 @@ def failure_of(step: str, args: Sequence[str], refused: str, record: BuildRecord
     """`step`: the text of the last step; `args`: of the program that ran in it; `refused`: what the runtime said."""
     notes = record.text.strip()
     if refused:
-        return Failure(f"{_TASK}{refused}: unknown")
+        return Failure(refused)
     if args and (found := _EXIT.search(notes)):
         code = int(found[1])
-        return Failure(f"The command '{' '.join(args)}' returned a non-zero code: {code}", code)
+        words = exec_form(step.partition(" ")[2].strip()) or args
+        return Failure(f"The command '{' '.join(words)}' returned a non-zero code: {code}", code)
+    if found := _SIGNAL.search(notes):
+        return Failure(f"invalid signal: {found[1]}")
     word = step.split(maxsplit=1)[0].upper() if step else ""
     if word in ("COPY", "ADD"):
         return Failure(f"{word} failed: {_copy_reason(step, notes)}")

@@ -14,8 +14,7 @@ from seaway_docker.errors import InvalidParameter
 from seaway_docker.references import parse_reference
 
 _FALSE: Final = frozenset(("", "0", "no", "false", "none"))
-_SECURITY: Final = "The daemon on this platform does not support setting security options on build"
-_JOINED: Final = "container:"
+_SECURITY: Final = "security options are not supported on linux"
 _MOST: Final = 2**63 - 1
 _ULIMITS: Final = frozenset(
     (
@@ -44,8 +43,10 @@ def build_request(query: MultiMapping[str]) -> BuildRequest:
     """Raises InvalidParameter (400)."""
     if query.getall("securityopt", []):
         raise InvalidParameter(_SECURITY)
-    if query.get("remote", ""):
-        raise InvalidParameter("fetching a build's context from a remote place is not supported: send it as a tar")
+    if query.get("isolation", "").lower() not in ("", "default"):
+        raise InvalidParameter(f'unsupported isolation: "{query["isolation"][:64]}"')
+    if query.get("cgroupparent", ""):
+        raise InvalidParameter("a build's steps have a cgroup of their build's own: cgroupparent is not supported")
     if query.get("outputs", "") not in ("", "[]", "null"):
         raise InvalidParameter("outputs other than an image need BuildKit: build with buildx")
     options = BuildOptions(

@@ -20,7 +20,7 @@ from seaway_bus.streams import ByteStream
 from seaway_bus.transport import TransportError
 from seaway_cluster.make import new_container_id
 from seaway_contracts import catalogue as cat
-from seaway_contracts.builds import BUILT, BuildGo, BuildOptions, BuildPlan, BuildRecord, StartBuild
+from seaway_contracts.builds import BUILT, BuildBase, BuildGo, BuildOptions, BuildPlan, BuildRecord, StartBuild
 from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import SeawayError, internal
 from seaway_contracts.images import GrantBuild, RegistryAuth, RevokeBuild, TagRequest
@@ -87,6 +87,14 @@ class Build:
             if plan is None or plan.plan is None:
                 raise internal("the node sent no plan of the build")
             narrator = Narrator(plan.plan, self._wanted())
+            if plan.plan.refused:
+                await output.say(*narrator.announce())
+                await output.fail(error_line(plan.plan.refused))
+                return
+            if lines := narrator.makes_nothing():
+                await output.say(*lines[:-1])
+                await output.fail(lines[-1])
+                return
             async with self._granted(node, identifier) as go:
                 await self._prepare(plan.plan, narrator, go, stream, output)
                 image = await self._follow(records, narrator, output)
@@ -140,10 +148,19 @@ class Build:
         finder = BaseFinder(self.api, self.auths, self.command.actor, self.request.pull, self.request.platform)
         if plan.bases:
             await output.say(*narrator.announce())
-        bases = [await finder.find(name, output.say) for name in plan.bases]
-        narrator.know({base.name: base.id for base in bases})
+        bases = [await self._find(finder, name, plan, output) for name in plan.bases]
+        narrator.know({base.name: base.id for base in bases}, finder.triggers)
         await stream.write(go.model_copy(update={"bases": tuple(bases)}).model_dump_json().encode())
         await stream.end()
+
+    @staticmethod
+    async def _find(finder: BaseFinder, name: str, plan: BuildPlan, output: BuildOutput) -> BuildBase:
+        try:
+            return await finder.find(name, output.say)
+        except SeawayError as error:
+            if name in plan.froms:
+                raise
+            raise SeawayError(error.code, f"invalid from flag value {name}: {error.message}") from error
 
     async def _follow(self, records: AsyncIterator[BuildRecord], narrator: Narrator, output: BuildOutput) -> str:
         """Tell the client what happens; the image's id, or nothing after a failure that it was told."""

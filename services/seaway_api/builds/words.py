@@ -17,6 +17,8 @@ _STEP: Final = re.compile(r"(?:\[(\d{1,6})/\d{1,6}\] )?STEP (\d{1,6})/(\d{1,6}):
 _IMAGE: Final = re.compile(r"--> ([0-9a-f]{12})")
 _CACHED: Final = re.compile(r"--> Using cache ([0-9a-f]{64})")
 _COPYING: Final = frozenset(("add", "copy", "from", "run"))
+_EMPTY: Final = "No image was generated. Is your Dockerfile empty?"
+_LATER: Final = "Empty continuation lines will become errors in a future release."
 _RED: Final = "\x1b[91m"
 _PLAIN: Final = "\x1b[0m"
 
@@ -38,9 +40,8 @@ class Narrator:
         self._plan = plan
         self._before = [step.text for step in plan.steps if step.stage < 0]
         self._stages = [[step.text for step in plan.steps if step.stage == n] for n in range(plan.target + 1)]
-        if wanted.labels:
-            pairs = " ".join(f"{key}={value}" for key, value in sorted(wanted.labels.items()))
-            self._stages[-1].append(f"LABEL {pairs}")
+        self._labels = [f"LABEL {key}={value}" for key, value in sorted(wanted.labels.items())]
+        self._stages[-1] += self._labels
         self._total = len(self._before) + sum(map(len, self._stages))
         self._images: dict[int, str] = {}
         self._stage = self._number = -1
@@ -48,21 +49,25 @@ class Narrator:
         self._text = ""
         self._container = ""
         self._args: tuple[str, ...] = ()
-        self._began = self._cached = False
+        self._cached = False
+        self._is_labelling = self._has_more_triggers = False
         self._refused = ""
         self._ids: Mapping[str, str] = {}
+        self._known_triggers: Mapping[str, int] = {}
 
     def announce(self) -> list[bytes]:
         """The first FROM, before its image is pulled."""
         self._announced = 0
-        lines = []
+        lines = [_red(f"[WARNING]: Empty continuation line found in: {text}\n") for text in self._plan.gaps]
+        lines += [_red(f"[WARNING]: {_LATER}\n")] if lines else []
         for number, text in enumerate(self._before, 1):
             lines += self._step_lines(number, text)
         return lines + self._step_lines(len(self._before) + 1, self._stages[0][0])
 
-    def know(self, ids: Mapping[str, str]) -> None:
-        """The bases are here: their ids, by the names in the Dockerfile."""
+    def know(self, ids: Mapping[str, str], triggers: Mapping[str, int] | None = None) -> None:
+        """The bases are here: their ids, and how many instructions each triggers, by the names in the Dockerfile."""
         self._ids = ids
+        self._known_triggers = triggers or {}
 
     def tell(self, record: BuildRecord) -> list[bytes]:
         """The lines for one record."""
@@ -75,7 +80,7 @@ class Narrator:
             case "out":
                 return [stream_line(record.text)]
             case "err":
-                return [stream_line(f"{_RED}{record.text}{_PLAIN}")]
+                return [_red(record.text)]
             case "refused":
                 self._refused = record.text
         return []
@@ -90,6 +95,12 @@ class Narrator:
         lines.append(stream_line(f"Successfully built {short}\n"))
         return lines + [stream_line(f"Successfully tagged {tag}\n") for tag in self._wanted.tags]
 
+    def makes_nothing(self) -> list[bytes]:
+        """The lines of a target that is `FROM scratch` alone; none if there is more of it."""
+        if self._plan.froms[self._plan.target].lower() != "scratch" or len(self._stages[-1]) > 1:
+            return []
+        return [*self.announce(), stream_line(" ---> \n"), error_line(_EMPTY)]
+
     def failed(self, record: BuildRecord) -> bytes:
         """Why it ended without an image."""
         found: Failure = failure_of(self._text, self._args if self._container else (), self._refused, record)
@@ -103,7 +114,7 @@ class Narrator:
             return self._begin(stage, int(found[2]), int(found[3]), line[found.end() :])
         if found := _CACHED.fullmatch(line):
             self._cached = True
-            return [stream_line(" ---> Using cache\n")]
+            return [] if self._is_labelling else [stream_line(" ---> Using cache\n")]
         if found := _IMAGE.fullmatch(line):
             return self._made(found[1])
         return []
@@ -112,25 +123,34 @@ class Narrator:
         """A step begins. What a base image triggers is a step of the builder's alone, behind the FROM."""
         if not 0 <= stage < len(self._stages):
             return []
-        steps = self._stages[stage]
-        triggers = max(0, count - len(steps))
+        steps, labels = self._stages[stage], self._labels if stage == len(self._stages) - 1 else []
+        triggers = max(0, count - (len(steps) - len(labels) + bool(labels)))
         lines: list[bytes] = self.announce() if self._announced < 0 else []
         self._stage, self._container, self._args, self._cached = stage, "", (), False
+        self._is_labelling, self._has_more_triggers = bool(labels) and number == count, 1 < number <= triggers
         if number == 1:
-            self._text = steps[0]
-            if self._announced > 0 or stage:
-                lines += self._step_lines(self._offset(stage) + 1, steps[0])
-            self._announced = 1
-            lines.append(stream_line(f" ---> {self._base(stage)}\n"))
-            if triggers:
-                lines += [stream_line(f"# Executing {triggers} build trigger{'s' * (triggers > 1)}"), stream_line("\n")]
+            lines += self._begin_stage(stage, self._known_triggers.get(self._plan.froms[stage], 0))
         elif number <= 1 + triggers:
             self._text = text
+        elif self._is_labelling:
+            self._text = labels[0]
         else:
             place = min(number - triggers, len(steps))
             self._text = steps[place - 1]
             lines += self._step_lines(self._offset(stage) + place, self._text)
         return lines
+
+    def _begin_stage(self, stage: int, triggers: int) -> list[bytes]:
+        self._text = self._stages[stage][0]
+        lines = self._step_lines(self._offset(stage) + 1, self._text) if self._announced > 0 or stage else []
+        self._announced = 1
+        if triggers:
+            return [
+                *lines,
+                stream_line(f"# Executing {triggers} build trigger{'s' * (triggers > 1)}"),
+                stream_line("\n"),
+            ]
+        return [*lines, stream_line(f" ---> {self._base(stage)}\n")]
 
     def _offset(self, stage: int) -> int:
         return len(self._before) + sum(map(len, self._stages[:stage]))
@@ -153,7 +173,21 @@ class Narrator:
         self._images[self._stage] = short
         if self._text.partition(" ")[0].lower() == "from":
             return []
-        return [*self._containers(), stream_line(f" ---> {short}\n")]
+        if self._is_labelling:
+            return self._labelled(short)
+        return [*self._containers(), *([] if self._has_more_triggers else [stream_line(f" ---> {short}\n")])]
+
+    def _labelled(self, short: str) -> list[bytes]:
+        """The builder sets all labels of the client in one step; Docker's has one for each."""
+        lines: list[bytes] = []
+        first = self._total - len(self._labels) + 1
+        for number, text in enumerate(self._labels, first):
+            self._text = text
+            image = short if number == self._total else _made_up(short, number)
+            lines += self._step_lines(number, text)
+            lines += [stream_line(" ---> Using cache\n")] if self._cached else self._containers()
+            lines.append(stream_line(f" ---> {image}\n"))
+        return lines
 
     def _containers(self) -> Iterable[bytes]:
         """Docker also has a container for each step that only changes the config; there is none here."""
@@ -166,6 +200,10 @@ class Narrator:
             yield stream_line(f" ---> Running in {container}\n")
         if not self._wanted.keeps_containers:
             yield stream_line(f" ---> Removed intermediate container {container}\n")
+
+
+def _red(text: str) -> bytes:
+    return stream_line(f"{_RED}{text}{_PLAIN}")
 
 
 def _made_up(*parts: object) -> str:

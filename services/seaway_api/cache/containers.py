@@ -31,6 +31,8 @@ class CachedContainer:
         """`data`: the record's JSON; without it the parsed record is kept."""
         self.id, self.name, self.seq = record.id, record.spec.name, record.status.seq
         """The whole id; the name, without Docker's slash; the number of its status (0: registered, not created yet)."""
+        self.image = record.spec.image.ref, record.spec.image.id
+        """The image as the user named it, and its id."""
         self.node, self.state = record.node, record.status.state
         self.read_at = 0.0
         self.outdated = False

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from seaway_api.cache.containers import CONTAINERS, CachedContainer, ContainerNodes
 from seaway_api.cache.execs import EndedExecs, ExecCommands
+from seaway_api.cache.images import ImageCache
 from seaway_api.cache.nodes import KnownNodes
 from seaway_api.cache.readers import Reader
 from seaway_api.cache.record_cache import RecordCache
@@ -58,6 +59,7 @@ class Hub:
         self.networks = RecordBasis()
         self.volumes = RecordBasis()
         """Volumes with a name that their user chose. Anonymous ones come and go with their containers' statuses."""
+        self.images = ImageCache()
         self.ended_execs = EndedExecs()
         self.exec_commands = ExecCommands()
         BEHIND.set_function(lambda: max((reader.behind for reader in self._readers), default=0))

@@ -11,7 +11,6 @@ from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.images import ImageRecord, ListImages
 from seaway_contracts.networks import ListNetworks, NetworkRecord
 from seaway_contracts.records import ListContainers, page_lines
 from seaway_contracts.volumes import ListVolumes, VolumeRecord
@@ -89,15 +88,3 @@ async def all_volumes(bus: Bus, hub: Hub) -> tuple[VolumeRecord, ...]:
         page = await bus.call(cat.LIST_VOLUMES, ListVolumes(after=page.next))
         found += page.volumes
     return tuple(found)
-
-
-async def all_images(bus: Bus) -> AsyncIterator[ImageRecord]:
-    """All images, newest first."""
-    after = ""
-    while True:
-        page = await bus.call(cat.LIST_IMAGES, ListImages(after=after))
-        for image in page.images:
-            yield image
-        if not page.next:
-            return
-        after = page.next

@@ -14,8 +14,8 @@ from seaway_api.http import errors, replies, spans
 from seaway_api.http.connection import Connection
 from seaway_api.http.errors import ApiError
 from seaway_api.http.origin import check_origin
-from seaway_api.http.routing import Match, Route, Router, split_version
-from seaway_api.translate.version import API_VERSION, MIN_API_VERSION, ApiVersion, too_new, too_old
+from seaway_api.http.routing import Match, Route, Router, clean_path, split_version
+from seaway_api.translate.version import API_VERSION, MIN_API_VERSION, NEWEST, ApiVersion, too_new, too_old
 from seaway_bus.metrics import labelled
 from seaway_contracts.errors import unavailable
 from seaway_docker.errors import PAGE_NOT_FOUND, client_too_new, client_too_old
@@ -99,6 +99,8 @@ class Dispatcher(Generic[C]):
         route: Route[Handler[C]] | None = None
         try:
             match, version = self._find(request, connection)
+            if isinstance(match, web.Response):
+                return self._done(request, None, match, connection, started)
             route = match.route
             with labelled(IN_HAND, request.method, route.template).track_inprogress():
                 response = await self._run(request, self._make_call(request, match.params, version), route, connection)
@@ -109,23 +111,39 @@ class Dispatcher(Generic[C]):
                 log.warning("%s %s broke off: %s", request.method, request.path, error)
                 raise ConnectionResetError("the answer broke off") from error
             response = errors.reply(error)
+        return self._done(request, route, response, connection, started)
+
+    def _done(
+        self,
+        request: web.BaseRequest,
+        route: Route[Handler[C]] | None,
+        response: web.StreamResponse,
+        connection: Connection,
+        started: float,
+    ) -> web.StreamResponse:
         if connection.upgrading and not isinstance(response, replies.Taken):
             connection.decline()
         connection.answered()
         _count(request.method, route, response.status, time.perf_counter() - started)
         return response
 
-    def _find(self, request: web.BaseRequest, connection: Connection) -> tuple[Match[Handler[C]], ApiVersion]:
+    def _find(
+        self, request: web.BaseRequest, connection: Connection
+    ) -> tuple[Match[Handler[C]] | web.Response, ApiVersion]:
+        """The route, or the answer of a request that needs none."""
         if connection.over_tcp or self._behind_proxy:
             check_origin(request.headers, verified=connection.ssl_context is not None)
-        version, path, text = split_version(request.rel_url.raw_path)
+        raw_path = request.rel_url.raw_path
+        version, path, text = split_version(raw_path)
         match = self._router.find(request.method, path) if version is not None else None
+        if request.method == "OPTIONS" and version is not None:  # as dockerd: on any path, known or not
+            _check_version(version, text)
+            return replies.empty(200), version
+        if match is None and (cleaned := clean_path(raw_path)) != raw_path:
+            return replies.moved(cleaned), NEWEST
         if match is None or version is None:
             raise ApiError(404, PAGE_NOT_FOUND)
-        if too_new(version):
-            raise ApiError(400, client_too_new(text, API_VERSION))
-        if too_old(version):
-            raise ApiError(400, client_too_old(text, MIN_API_VERSION))
+        _check_version(version, text)
         return match, version
 
     async def _run(
@@ -156,6 +174,13 @@ class Dispatcher(Generic[C]):
             return
         trouble = self._trouble()
         raise errors.bus_away(trouble) if trouble else unavailable("the suite is starting; try again in a moment")
+
+
+def _check_version(version: ApiVersion, text: str) -> None:
+    if too_new(version):
+        raise ApiError(400, client_too_new(text, API_VERSION))
+    if too_old(version):
+        raise ApiError(400, client_too_old(text, MIN_API_VERSION))
 
 
 async def _go_on(request: web.BaseRequest) -> None:

@@ -79,6 +79,11 @@ def empty(status: int = 204) -> web.Response:
     return web.Response(status=status, headers=COMMON_HEADERS)
 
 
+def moved(path: str) -> web.Response:
+    """301 to another path of this server."""
+    return web.Response(status=301, headers={"Location": path})
+
+
 def error(status: int, message: str) -> web.Response:
     """An error; 304 has no body."""
     return empty(304) if status == 304 else json({"message": message}, status)

@@ -19,7 +19,8 @@ _VERSIONED: Final = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)
 class Route(Generic[H]):
     """One endpoint. `waits` marks those that only watch or stream: they end when their client hangs up.
 
-    `early` are those that are answered before the bus is there, too.
+    `early` are those that are answered before the bus is there, too. `nameless`: the last name may be empty, so that
+    the handler says what is wrong with that.
     """
 
     method: str
@@ -27,10 +28,12 @@ class Route(Generic[H]):
     handler: H
     waits: bool = False
     early: bool = False
+    nameless: bool = False
 
     def pattern(self) -> re.Pattern[str]:
         """What the decoded path must look like."""
-        return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(self.template)), re.DOTALL)
+        found = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(self.template))
+        return re.compile(re.sub(r"\.\+\)$", ".*)", found) if self.nameless else found, re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,20 @@ def split_version(raw_path: str) -> tuple[ApiVersion | None, str, str]:
     if found is None:
         return NEWEST, unquote(raw_path), ""
     return parse_api_version(found[1]), unquote(found[2]), found[1]
+
+
+def clean_path(raw_path: str) -> str:
+    """The path without empty segments, `.` and `..`, still encoded: where dockerd's router redirects to."""
+    if not raw_path.startswith("/"):
+        return raw_path
+    kept: list[str] = []
+    for segment in raw_path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    end = "/" if raw_path.endswith("/") and kept else ""
+    return f"/{'/'.join(kept)}{end}"
 
 
 class Router(Generic[H]):

@@ -5,21 +5,22 @@ from typing import Final
 from aiohttp import web
 
 from seaway_api.builds import cache
+from seaway_api.builds.cache_filters import chosen_ids, read_prune_filters, used_before_ns
 from seaway_api.builds.options import build_request
 from seaway_api.builds.output import BuildOutput
 from seaway_api.builds.running import Build
 from seaway_api.http import replies
-from seaway_api.routes.call import Call, parse_int, tell_prune
+from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.registry_auth import parse_registry_config
+from seaway_contracts import catalogue as cat
 from seaway_contracts.builds import PruneBuildCache
 from seaway_contracts.errors import internal
+from seaway_contracts.networks import NetworkRef
 from seaway_docker.errors import InvalidParameter
-from seaway_docker.filters import Filters, parse_filters, until_ns
+from seaway_docker.numbers import parse_int
 
 _JOINED: Final = "container:"
 _NO_SESSION: Final = "a build by BuildKit needs a session: build with buildx, or without version=2"
-_FAILED: Final = "failed to prune build cache: "
-_SINGLE: Final = ("description", "id", "inuse", "parent", "private", "shared", "type", "until")
 
 
 async def build(call: Call) -> web.StreamResponse:
@@ -47,6 +48,7 @@ async def _network(call: Call, mode: str) -> tuple[str, str]:
     if mode.startswith(_JOINED):
         identifier, node = await call.api.locate(mode.removeprefix(_JOINED))
         return f"{_JOINED}{identifier}", node
+    await call.api.bus.call(cat.GET_NETWORK, NetworkRef(ref=mode))
     raise InvalidParameter(
         f"a build can't join network {mode[:64]}: give none, host, bridge, or container:NAME of one that is in it"
     )
@@ -55,9 +57,10 @@ async def _network(call: Call, mode: str) -> tuple[str, str]:
 async def prune(call: Call) -> web.StreamResponse:
     """POST /build/prune"""
     keep = _size(call.text("keep-storage"))
-    filters, now = parse_filters(call.text("filters"), None), call.api.now_ns()
-    until = _checked_until(filters, now)
-    asked = PruneBuildCache(ids=filters.get("id") or None, keep_bytes=max(0, keep), before_ns=until or 0)
+    filters = read_prune_filters(call.text("filters"))
+    before = used_before_ns(filters, call.api.now_ns())
+    ids = chosen_ids(filters, await cache.cached_steps(call.api)) if filters.values else None
+    asked = PruneBuildCache(ids=ids, keep_bytes=max(0, keep), before_ns=before)
     pruned = await cache.prune(call.api, asked, call.connection.actor)
     await tell_prune(call, "builder", pruned.reclaimed)
     return replies.json({"CachesDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed})
@@ -77,14 +80,3 @@ def _size(text: str) -> int:
         return parse_int(text or "0")
     except InvalidParameter as error:
         raise InvalidParameter(f"keep-storage is in bytes and expects an integer, got {text[:64]}: {error}") from None
-
-
-def _checked_until(filters: Filters, now_ns: int) -> int | None:
-    """The time before which an entry must have been used. Docker takes any key; an unknown one has no effect."""
-    if any(len(filters.get(key)) > 1 for key in _SINGLE):
-        raise InvalidParameter(f"{_FAILED}filters expect only one value")
-    try:
-        return until_ns(filters, now_ns)
-    except InvalidParameter as error:
-        wanted = "\"until\" filter expects a duration (e.g., '24h') or a timestamp"
-        raise InvalidParameter(f"{_FAILED}{wanted}: {error}") from None

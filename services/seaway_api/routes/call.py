@@ -16,8 +16,9 @@ from seaway_bus.bus import Command
 from seaway_contracts.catalogue import TELL_PRUNE
 from seaway_contracts.commands import Pruned, PrunedKind
 from seaway_contracts.errors import SeawayError
-from seaway_docker.errors import InvalidParameter, unsupported_content_type
+from seaway_docker.errors import NO_CONTENT_TYPE, InvalidParameter, unsupported_content_type
 from seaway_docker.go_json import Body, decode_body
+from seaway_docker.numbers import parse_int
 
 _FALSE: Final = frozenset(("", "0", "no", "false", "none"))
 _JSON: Final = "application/json"
@@ -77,11 +78,17 @@ class Call:
         """The same; no body at all is an empty object."""
         return await self.body(model) if self.request.can_read_body else model()
 
+    async def raw_body(self) -> bytes:
+        """The body as it came, of any type. Raises ApiError (413) for too much of it."""
+        return await self._read() if self.request.can_read_body else b""
+
     def _check_content_type(self) -> None:
         request = self.request
         given = request.headers.get("Content-Type", "")
         if given.partition(";")[0].strip().lower() == _JSON or (not given and not request.can_read_body):
             return
+        if not given:
+            raise InvalidParameter(NO_CONTENT_TYPE)
         raise InvalidParameter(unsupported_content_type(given.partition(";")[0].strip()))
 
     async def _read(self) -> bytes:
@@ -100,14 +107,6 @@ class Call:
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 ApiRoute = Route[Handler]
-
-
-def parse_int(text: str) -> int:
-    """A decimal number of at most 18 digits. Raises InvalidParameter with Go's sentence."""
-    digits = text.removeprefix("-").removeprefix("+")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
-        raise InvalidParameter(f'strconv.Atoi: parsing "{text[:64]}": invalid syntax')
-    return int(text)
 
 
 def _too_large(limit: int) -> ApiError:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
+import orjson
 from aiohttp import web
 
 from seaway_api.api import Api
@@ -13,6 +14,7 @@ from seaway_api.cache.lists import all_containers, listed_containers
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, tell_prune
 from seaway_api.routes.silent_nodes import unless_silent
+from seaway_api.translate.image_catalogue import ImageCatalogue, with_image_name
 from seaway_api.translate.inspect import inspect_json
 from seaway_api.translate.listing import timed_line
 from seaway_api.translate.networking import endpoint_form
@@ -31,6 +33,7 @@ from seaway_docker.model_container import ContainerUpdate
 
 _LIVE = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 _PAGE: Final = 200
+_NAMES_S: Final = 1.0
 _PS_ARGS: Final = "-ef"
 
 
@@ -41,27 +44,38 @@ async def list_containers(call: Call) -> web.StreamResponse:
     if limit < 0:
         limit = 0
     query = await _resolved(call.api, query)
-    stopped = call.flag("all") or limit > 0 or query.includes_stopped or bool(query.exit_codes)
+    stopped = call.flag("all") or limit > 0 or query.includes_stopped
     view = (await call.api.nodes()).view
     now, form, with_size = call.api.now_ns(), endpoint_form(call.version), call.flag("size")
+    images, shown = await asyncio.gather(_images(call.api), _shown(call.api, query, stopped=stopped, limit=limit))
+    sizes = await container_sizes(call, [one.record for one in shown]) if with_size else {}
+
+    def line(one: CachedContainer) -> bytes:
+        node = view(one.node)
+        if not with_size and (images is None or images.means(*one.image)):
+            return one.line_json(now, form, node)
+        made = timed_line(one.line(form, node), one.record, node, now_ns=now, size=sizes.get(one.id))
+        return orjson.dumps(with_image_name(made, images))
+
+    return replies.json_bytes(b"[" + b",".join([line(one) for one in shown]) + b"]\n")
+
+
+async def _images(api: Api) -> ImageCatalogue | None:
+    """What images are called by now. A list of containers doesn't wait for it for long."""
+    try:
+        async with asyncio.timeout(_NAMES_S):
+            return await api.images()
+    except (SeawayError, TimeoutError):
+        return None
+
+
+async def _shown(api: Api, query: ContainerQuery, *, stopped: bool, limit: int) -> list[CachedContainer]:
     shown: list[CachedContainer] = []
-    lines: list[bytes] = []
-    async for page in _pages(call.api, query, stopped=stopped):
-        wanted = page[: limit - len(shown)] if limit else page
-        shown += wanted
-        lines += [] if with_size else [one.line_json(now, form, view(one.node)) for one in wanted]
+    async for page in _pages(api, query, stopped=stopped):
+        shown += page[: limit - len(shown)] if limit else page
         if limit and len(shown) == limit:
             break
-    if not with_size:
-        return replies.json_bytes(b"[" + b",".join(lines) + b"]\n")
-    records = [one.record for one in shown]
-    sizes = await container_sizes(call, records)
-    return replies.json(
-        [
-            timed_line(one.line(form, view(one.node)), record, view(one.node), now_ns=now, size=sizes.get(one.id))
-            for one, record in zip(shown, records, strict=True)
-        ]
-    )
+    return shown
 
 
 async def _pages(api: Api, query: ContainerQuery, *, stopped: bool) -> AsyncIterator[list[CachedContainer]]:
@@ -93,10 +107,12 @@ async def _resolved(api: Api, query: ContainerQuery) -> ContainerQuery:
     before = await api.record(query.before) if query.before is not None else None
     since = await api.record(query.since) if query.since is not None else None
     ancestors = [found for ref in query.ancestors if (found := await _image_id(api, ref)) is not None]
+    images = (await api.images()) if ancestors else None
+    families = frozenset[str]().union(*(images.family(one) for one in ancestors)) if images else frozenset[str]()
     return query.resolved(
         before_ns=before.spec.created_ns if before else None,
         since_ns=since.spec.created_ns if since else None,
-        ancestor_ids=frozenset(ancestors),
+        ancestor_ids=families,
     )
 
 

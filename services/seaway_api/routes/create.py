@@ -9,7 +9,8 @@ from seaway_api.api import Api
 from seaway_api.http import replies
 from seaway_api.routes.call import Call
 from seaway_api.translate.checked import CheckedCreate, check_create, companion_refs
-from seaway_api.translate.platforms import check_platform
+from seaway_api.translate.older import create_since
+from seaway_api.translate.platforms import check_platform, foreign_warnings
 from seaway_api.translate.request import container_request
 from seaway_api.translate.volumes import check_driver
 from seaway_api.translate.warnings import create_warnings
@@ -32,12 +33,15 @@ _CORE: Final = 1_000_000_000
 
 async def create(call: Call) -> web.StreamResponse:
     """Check and translate the body, have the container made."""
-    checked = check_create(await call.body(ContainerCreate), call.version)
+    checked = check_create(create_since(call.version, await call.body(ContainerCreate)), call.version)
     warnings = create_warnings(checked.body, call.version)
     names = _names(call.text("name"))
     companions = await find_companions(call.api.record, companion_refs(checked))
     request = await _request(call, checked, companions)
-    made = await _made(call, request, names, companions.node, checked.body.host_config.volume_driver)
+    made, image = await _made(call, request, names, companions.node, checked.body.host_config.volume_driver)
+    if not request.platform:
+        node = (await call.api.nodes()).view(made.node)
+        warnings += foreign_warnings(image, node.os, node.architecture)
     call.api.hub.answers.add(made.spec.id, made.status)
     for volume in made.new_volumes:
         call.api.hub.volumes.made(volume.id)
@@ -62,7 +66,9 @@ async def _request(call: Call, checked: CheckedCreate, companions: Companions) -
 
 async def _made(
     call: Call, request: ContainerRequest, names: tuple[str, ...], node: str | None, volume_driver: str
-) -> MadeContainer:
+) -> tuple[MadeContainer, ImageRecord]:
+    """The container, and the image as it was found."""
+    found: list[ImageRecord] = []
     api, identifier = call.api, new_container_id()
     creator = ContainerCreator(
         api.bus,
@@ -73,13 +79,15 @@ async def _made(
     )
 
     def accept(image: ImageRecord) -> None:
+        found.append(image)
         check_platform(request.platform, request.image, image)
         taken = {mount.target for mount in request.mounts}
         if any(normal_path(path) not in taken for path in image.config.volumes):
             check_driver("", volume_driver)
 
     try:
-        return await creator.make(request, names, identifier=identifier, node=node, accept=accept)
+        made = await creator.make(request, names, identifier=identifier, node=node, accept=accept)
+        return made, found[-1]
     except BaseException as error:
         api.hub.forget(identifier)
         if isinstance(error, SeawayError) and error.code is Code.UNPLACEABLE:

@@ -17,6 +17,7 @@ from seaway_api.http import replies
 from seaway_api.http.errors import bus_away
 from seaway_api.routes.call import Call
 from seaway_api.translate.event_span import EventSpan, parse_span
+from seaway_api.translate.event_types import JSON_SEQUENCE, RECORD, stream_type
 from seaway_api.translate.events import DockerEvent, docker_event, shown_by_default
 from seaway_bus.events import Event, history
 from seaway_bus.transport import TransportError
@@ -53,7 +54,7 @@ async def _by_time(call: Call, span: EventSpan, filters: Filters) -> web.StreamR
     reader, heard, unstored = call.api.hub.read(), call.api.hub.handed_on, call.api.hub.unstored
     try:
         past = await _begun(call, span, unstored)
-        response = await replies.begin_stream(call.request)
+        response = await replies.begin_stream(call.request, stream_type(call.request.headers.getall("Accept", [])))
         async for batch in _batches(call, reader, heard, past, span):
             await _write(response, filters, batch)
         return response
@@ -72,7 +73,8 @@ def _cut(error: CutOff) -> ConnectionResetError:
 async def _write(response: web.StreamResponse, filters: Filters, batch: Sequence[DockerEvent]) -> None:
     chosen = [event.line for event in batch if _wanted(filters, event)]
     if chosen:
-        await response.write(b"".join(chosen))
+        mark = RECORD if response.headers["Content-Type"] == JSON_SEQUENCE else b""
+        await response.write(mark + mark.join(chosen))
 
 
 def _wanted(filters: Filters, event: DockerEvent) -> bool:
@@ -165,7 +167,7 @@ async def _by_cursor(call: Call, span: EventSpan, after: int, filters: Filters) 
         raise bus_away(call.api.bus.trouble or str(error)) from error
     if after > last:
         raise InvalidParameter(f"since=seq:{after}: the newest event is seq:{last}; begin again with since=seq:0")
-    response = await replies.begin_stream(call.request)
+    response = await replies.begin_stream(call.request, stream_type(call.request.headers.getall("Accept", [])))
     try:
         async for event in _stored_events(call, span, after):
             await _write(response, filters, [event])

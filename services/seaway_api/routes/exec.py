@@ -3,12 +3,13 @@
 from aiohttp import web
 
 from seaway_api.http import replies
-from seaway_api.routes.call import Call, parse_int
+from seaway_api.routes.call import Call
 from seaway_api.routes.detach import DetachScanner, parse_detach_keys
 from seaway_api.routes.logs import TYPED_SINCE
 from seaway_api.routes.relay import both_ways, take_over
 from seaway_api.routes.run import check_size
 from seaway_api.translate.execs import console_size, exec_json, exec_spec
+from seaway_api.translate.older import console_size_since
 from seaway_cluster.run import prepare
 from seaway_contracts import catalogue as cat
 from seaway_contracts.docker_errors import exec_in_paused_container, no_such_exec
@@ -17,6 +18,7 @@ from seaway_contracts.execs import ExecId, ResizeExec, StartExec, container_pref
 from seaway_contracts.records import ResolveContainer
 from seaway_docker.errors import NO_EXEC_COMMAND, InvalidParameter
 from seaway_docker.model_container import ExecCreate, ExecStart
+from seaway_docker.numbers import parse_int
 from seaway_docker.streams import RAW_STREAM, stream_media_type
 
 
@@ -25,6 +27,7 @@ async def create(call: Call) -> web.StreamResponse:
     if not call.request.can_read_body:
         raise InvalidParameter(NO_EXEC_COMMAND)
     body = await call.body(ExecCreate)
+    body = body.model_copy(update={"console_size": console_size_since(call.version, body)})
     parse_detach_keys(body.detach_keys)
     spec = exec_spec("", body)
     container, node = await call.api.locate(call.name)
@@ -41,9 +44,9 @@ async def create(call: Call) -> web.StreamResponse:
 
 async def start(call: Call) -> web.StreamResponse:
     """POST /exec/{name}/start: plain when detached, else the connection is taken over from HTTP."""
-    body = await call.body(ExecStart)
+    body = await call.optional_body(ExecStart)
     node = await _node(call)
-    height, width = console_size(body.console_size)
+    height, width = console_size(console_size_since(call.version, body))
     check_size(height, width)
     request = StartExec(id=call.name, raw=body.tty, height=height, width=width)
     if body.detach:

@@ -1,24 +1,36 @@
 """List, inspect, history, tag, commit, remove and prune images."""
 
+from collections import Counter
+
 from aiohttp import web
 
 from seaway_api.api import Api
-from seaway_api.cache.lists import all_containers, all_images
+from seaway_api.cache.lists import all_containers, listed_containers
 from seaway_api.http import replies
 from seaway_api.routes.call import Call, tell_prune
 from seaway_api.translate.commit import image_order
-from seaway_api.translate.images import history_json, image_facts, image_json, image_line, removed_json, shared_sizes
+from seaway_api.translate.image_catalogue import listed, prunable_images
+from seaway_api.translate.images import history_json, image_json, image_line, removed_json
+from seaway_api.translate.since import (
+    CONTAINERS_OF_IMAGES_SINCE,
+    PLATFORM_OF_HISTORY_SINCE,
+    PLATFORM_OF_INSPECT_SINCE,
+    check_image_platform,
+    image_shown,
+)
 from seaway_contracts import catalogue as cat
 from seaway_contracts.archives import CommitContainer, GrantCommit
 from seaway_contracts.containers import State
-from seaway_contracts.errors import SeawayError
-from seaway_contracts.images import ImageInUse, ImageRecord, ImageRef, RemovedImages, RemoveImage, TagRequest
+from seaway_contracts.images import ImageInUse, ImageRecord, ImageRef, PruneImages, RemoveImage, TagRequest
 from seaway_docker.errors import InvalidParameter
 from seaway_docker.filters import IMAGE_LIST_KEYS, IMAGE_PRUNE_KEYS, Filters, parse_filters, prunable, until_ns
 from seaway_docker.model_container import ContainerConfig
 from seaway_docker.object_filters import image_matches, matching_references
 from seaway_docker.references import parse_reference
+from seaway_docker.timestamps import parse_timestamp
 
+_COMPARED = frozenset(("label", "reference"))
+_MOST_AT_ONCE = 500
 _LIVE = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 
 
@@ -26,27 +38,45 @@ async def list_images(call: Call) -> web.StreamResponse:
     """GET /images/json"""
     filters = _list_filters(call)
     dangling = filters.boolean("dangling", False) if "dangling" in filters else None
-    filters = Filters({key: values for key, values in filters.values.items() if key != "dangling"})
-    before = [await _image(call.api, ref) for ref in filters.get("before")[:1]]
-    since = [await _image(call.api, ref) for ref in filters.get("since")[:1]]
-    until = until_ns(filters, call.api.now_ns())
-    images = [image async for image in all_images(call.api.bus)]
-    shared = shared_sizes(images) if call.flag("shared-size") else {}
-    shown = []
-    for image in images:
-        if dangling is not None and dangling == bool(image.repo_tags):
-            continue
-        facts = image_facts(image)
-        if image_matches(
-            filters,
-            facts,
-            before_ns=before[0].created_ns if before else None,
-            since_ns=since[0].created_ns if since else None,
-            until_ns=until,
-        ):
-            kept = matching_references(filters, facts.references)
-            shown.append(image_line(image, call.version, kept, shared=shared.get(image.id, -1)))
-    return replies.json(shown)
+    bounds = await _bounds(call, filters)
+    catalogue = await call.api.images()
+    images = listed(catalogue, every=call.flag("all"), dangling=dangling)
+    filters = Filters({key: values for key, values in filters.values.items() if key in _COMPARED})
+    if filters.values or bounds != (None, None):
+        images = [one for one in images if image_matches(filters, one.facts, before_ns=bounds[0], since_ns=bounds[1])]
+    users = await _users(call.api) if call.version >= CONTAINERS_OF_IMAGES_SINCE else None
+    if "reference" not in filters and not call.flag("shared-size"):
+        lines = (one.line_json(call.version, -1 if users is None else users[one.id]) for one in images)
+        return replies.json_bytes(b"[" + b",".join(lines) + b"]\n")
+    shared = catalogue.shared if call.flag("shared-size") else {}
+    return replies.json(
+        [
+            image_line(
+                one.record,
+                call.version,
+                matching_references(filters, one.facts.references),
+                containers=-1 if users is None else users[one.id],
+                shared=shared.get(one.id, -1),
+            )
+            for one in images
+        ]
+    )
+
+
+async def _users(api: Api) -> Counter[str]:
+    """How many containers each image has, by its id."""
+    users = Counter[str]()
+    async for page in listed_containers(api.bus, api.hub):
+        users.update(one.image[1] for one in page)
+    return users
+
+
+async def _bounds(call: Call, filters: Filters) -> tuple[int | None, int | None]:
+    """Images made before one time, and after another: the narrowest of all that are given."""
+    until = [parse_timestamp(text, call.api.now_ns()) for text in filters.get("until")]
+    before = [(await _image(call.api, ref)).created_ns for ref in filters.get("before")]
+    since = [(await _image(call.api, ref)).created_ns for ref in filters.get("since")]
+    return min((*before, *until), default=None), max(since, default=None)
 
 
 def _list_filters(call: Call) -> Filters:
@@ -64,20 +94,26 @@ async def _image(api: Api, ref: str) -> ImageRecord:
 
 async def inspect(call: Call) -> web.StreamResponse:
     """GET /images/{name}/json"""
-    return replies.json(image_json(await _image(call.api, call.params["name"]), call.version))
+    image = await _image(call.api, call.params["name"])
+    if call.version >= PLATFORM_OF_INSPECT_SINCE:
+        check_image_platform(call.text("platform"), call.params["name"], image)
+    return replies.json(image_shown(call.version, image_json(image, call.version)))
 
 
 async def history(call: Call) -> web.StreamResponse:
     """GET /images/{name}/history"""
-    return replies.json(history_json(await _image(call.api, call.params["name"])))
+    image = await _image(call.api, call.params["name"])
+    if call.version >= PLATFORM_OF_HISTORY_SINCE:
+        check_image_platform(call.text("platform"), call.params["name"], image)
+    return replies.json(history_json((await call.api.images()).line_of_parents(image)))
 
 
 async def tag(call: Call) -> web.StreamResponse:
     """POST /images/{name}/tag"""
     reference = parse_reference(call.text("repo"))
     if reference.digest is not None:
-        raise InvalidParameter("refusing to create a tag with a digest reference")
-    target = reference.with_tag_or_digest(call.text("tag")).with_default_tag()
+        raise InvalidParameter("cannot import digest reference")
+    target = reference.with_tag(call.text("tag")).with_default_tag()
     request = TagRequest(source=call.params["name"], target=target.familiar)
     await call.api.bus.call(cat.TAG_IMAGE, request, command=call.command())
     return replies.empty(201)
@@ -85,6 +121,8 @@ async def tag(call: Call) -> web.StreamResponse:
 
 async def remove(call: Call) -> web.StreamResponse:
     """DELETE /images/{name}. The image service decides; it is told which images containers hold."""
+    if not call.params["name"].strip():
+        raise InvalidParameter("image name cannot be blank")
     request = RemoveImage(
         ref=call.params["name"],
         force=call.flag("force"),
@@ -113,33 +151,28 @@ async def prune(call: Call) -> web.StreamResponse:
     until = until_ns(filters, call.api.now_ns())
     in_use = await _in_use(call.api)
     held = {use.image_id for use in in_use}
+    chosen = [
+        one.id
+        for one in prunable_images(await call.api.images(), dangling_only=dangling_only)
+        if one.id not in held and prunable(filters, one.record.config.labels, one.record.created_ns, until)
+    ]
     deleted: list[dict[str, str]] = []
     reclaimed = 0
-    for image in [image async for image in all_images(call.api.bus)]:
-        unwanted = image.id not in held and not (dangling_only and image.repo_tags)
-        if unwanted and prunable(filters, image.config.labels, image.created_ns, until):
-            removed = await _removed(call, image, in_use)
-            deleted += removed_json(removed)
-            reclaimed += removed.reclaimed
+    for start in range(0, len(chosen), _MOST_AT_ONCE):
+        request = PruneImages(ids=tuple(chosen[start : start + _MOST_AT_ONCE]), in_use=in_use)
+        removed = await call.api.bus.call(cat.PRUNE_IMAGES, request, command=call.command())
+        deleted += removed_json(removed)
+        reclaimed += removed.reclaimed
     await tell_prune(call, "image", reclaimed)
     return replies.json({"ImagesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 
-async def _removed(call: Call, image: ImageRecord, in_use: tuple[ImageInUse, ...]) -> RemovedImages:
-    """One that can't be removed is left, as in Docker."""
-    request = RemoveImage(ref=image.id, force=True, in_use=in_use)
-    try:
-        return await call.api.bus.call(cat.REMOVE_IMAGE, request, command=call.command())
-    except SeawayError:
-        return RemovedImages()
-
-
 async def commit(call: Call) -> web.StreamResponse:
     """POST /commit: the new image's id. A running container is paused meanwhile unless `pause=0`."""
+    body = await _config(call)
     name = call.text("container").removeprefix("/")
     if not name:
         raise InvalidParameter('invalid name or ID supplied: ""')
-    body = await _config(call)
     target = _target(call.text("repo"), call.text("tag"))
     record = await call.api.record(name)
     order = image_order(
@@ -167,4 +200,4 @@ def _target(repo: str, tag: str) -> str:
     """The new image's name with its tag; empty where it gets none. Raises InvalidReference (400)."""
     if not repo:
         return ""
-    return parse_reference(repo).with_tag_or_digest(tag).with_default_tag().familiar
+    return parse_reference(repo).with_tag(tag).with_default_tag().familiar

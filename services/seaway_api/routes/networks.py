@@ -1,4 +1,4 @@
-"""Create, list, inspect, remove and prune networks; and the plugins that clients ask for."""
+"""Create, list, inspect, remove and prune networks."""
 
 import secrets
 from typing import Final
@@ -23,7 +23,7 @@ from seaway_api.translate.version import ApiVersion
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.docker_errors import ambiguous_network, network_not_removable, no_such_network, no_such_plugin
+from seaway_contracts.docker_errors import ambiguous_network, network_not_removable, no_such_network
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.networks import CreateNetwork, NetworkRecord, NetworkRef, network_id
 from seaway_contracts.nodes import BridgeFacts
@@ -157,13 +157,3 @@ async def _removed(call: Call, network: NetworkRecord) -> bool:
     except SeawayError:
         return False
     return True
-
-
-async def list_plugins(_: Call) -> web.StreamResponse:
-    """GET /plugins"""
-    return replies.json([])
-
-
-async def no_plugin(call: Call) -> web.StreamResponse:
-    """GET /plugins/{name}/json"""
-    raise no_such_plugin(call.params["name"])

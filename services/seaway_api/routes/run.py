@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from seaway_api.http import replies
-from seaway_api.routes.call import Call, parse_int
+from seaway_api.routes.call import Call
 from seaway_cluster.start_and_remove import made_first
 from seaway_cluster.start_and_remove import remove as remove_container
 from seaway_cluster.wait import Condition, Ended, is_up, waiting
@@ -23,6 +23,7 @@ from seaway_contracts.commands import (
 from seaway_contracts.docker_errors import cannot_kill, cannot_restart, container_not_running
 from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_docker.errors import InvalidParameter, invalid_wait_condition
+from seaway_docker.numbers import parse_int
 from seaway_docker.signals import parse_signal
 
 _LARGEST_EMPTY_BODY = 7
@@ -130,8 +131,10 @@ def check_size(height: int, width: int) -> None:
 
 async def remove(call: Call) -> web.StreamResponse:
     """DELETE /containers/{name}"""
+    if not call.name:
+        raise InvalidParameter('invalid name or ID supplied: ""')
     if call.flag("link"):
-        raise InvalidParameter("container links are not supported: there is none to remove")
+        raise await _no_removal_of_link(call)
     identifier, node = await call.api.locate(call.name)
     request = RemoveContainer(id=identifier, force=call.flag("force"), volumes=call.flag("v"))
     hub = call.api.hub
@@ -140,6 +143,15 @@ async def remove(call: Call) -> web.StreamResponse:
     else:
         hub.forget(identifier)
     return replies.empty()
+
+
+async def _no_removal_of_link(call: Call) -> SeawayError | InvalidParameter:
+    """A link is part of what its container is made of. Raises SeawayError (404) where there is none."""
+    await call.api.locate(call.name)
+    if "/" not in call.name:
+        return InvalidParameter("Conflict, cannot remove the default link name of the container")
+    holder = call.name.partition("/")[0]
+    return InvalidParameter(f"a link stays as long as its container: remove {holder} and create it without the link")
 
 
 async def _command(

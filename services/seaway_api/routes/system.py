@@ -8,11 +8,13 @@ from multidict import CIMultiDict
 from pydantic import Field
 
 from seaway_api.builds.cache import cache_json, cached_steps
-from seaway_api.cache.lists import all_containers, all_images, all_volumes, listed_containers
+from seaway_api.cache.lists import all_containers, all_volumes, listed_containers
 from seaway_api.http import replies
 from seaway_api.http.errors import bus_away
 from seaway_api.routes.call import Call
+from seaway_api.routes.containers import container_sizes
 from seaway_api.routes.volumes import volume_sizes
+from seaway_api.translate.image_catalogue import ImageCatalogue
 from seaway_api.translate.info import (
     Cluster,
     disk_usage_json,
@@ -21,12 +23,14 @@ from seaway_api.translate.info import (
     only_kinds,
     version_json,
 )
+from seaway_api.translate.older import info_since
+from seaway_api.translate.since import info_shown
 from seaway_api.translate.volumes import measured, volume_json, volume_places, volume_users
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import ContainerRecord, State
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.images import ImageRecord, Registries, RegistryAuth, RegistryLogin
+from seaway_contracts.images import Registries, RegistryAuth, RegistryLogin
 from seaway_contracts.nodes import NodeList
 from seaway_docker.go_json import GoModel
 
@@ -79,15 +83,15 @@ async def info(call: Call) -> web.StreamResponse:
         readers=api.hub.reader_count,
         warnings=api.warnings,
     )
-    return replies.json(body)
+    return replies.json(info_shown(call.version, info_since(call.version, body)))
 
 
 async def auth(call: Call) -> web.StreamResponse:
-    """POST /auth. The registry judges; the credentials are the client's to keep, which sends them with each pull."""
+    """POST /auth. The registry judges; credentials, and an identity token that it gives, are the client's to keep."""
     given = await call.body(Login)
     request = RegistryLogin(auth=RegistryAuth.model_validate(given.model_dump()))
-    await call.api.bus.call(cat.LOGIN, request, command=call.command())
-    return replies.json({"Status": "Login Succeeded", "IdentityToken": ""})
+    done = await call.api.bus.call(cat.LOGIN, request, command=call.command())
+    return replies.json({"Status": "Login Succeeded", "IdentityToken": done.identity_token})
 
 
 async def disk_usage(call: Call) -> web.StreamResponse:
@@ -98,7 +102,8 @@ async def disk_usage(call: Call) -> web.StreamResponse:
         raise bus_away(cluster.bus_trouble)
     volumes = await _volumes(call, cluster) if "volume" in kinds else []
     view = (await call.api.nodes()).view
-    usage = disk_usage_json(cluster, volumes, call.version, view, now_ns=call.api.now_ns())
+    sizes = await container_sizes(call, cluster.containers) if "container" in kinds else {}
+    usage = disk_usage_json(cluster, volumes, call.version, view, sizes, now_ns=call.api.now_ns())
     if "build-cache" in kinds:
         usage["BuildCache"] = await _build_cache(call)
     return replies.json(only_kinds(usage, kinds))
@@ -131,7 +136,7 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
     listed = await _nodes(call, silent)
     containers: tuple[ContainerRecord, ...] = ()
     counts = Counter[tuple[str, State]]()
-    images: tuple[ImageRecord, ...] = ()
+    images = ImageCatalogue(())
     registries = Registries()
     try:
         if with_records:
@@ -143,7 +148,7 @@ async def _cluster(call: Call, *, with_records: bool) -> Cluster:
         counts.clear()
         silent.append("metadata")
     try:
-        images = tuple([image async for image in all_images(call.api.bus)])
+        images = await call.api.images()
         registries = await call.api.bus.call(cat.REGISTRIES, Empty())
     except SeawayError:
         silent.append("image")

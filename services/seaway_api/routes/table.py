@@ -16,20 +16,23 @@ from seaway_api.routes import (
     images,
     logs,
     networks,
+    registries,
     run,
     stats,
     system,
     transfer,
     volumes,
 )
-from seaway_api.routes.absent import checkpoint_routes, missing_routes, swarm_routes
+from seaway_api.routes.absent import checkpoint_routes
 from seaway_api.routes.call import ApiRoute
+from seaway_api.routes.plugins import plugin_routes
+from seaway_api.routes.swarm import swarm_routes
 
 
 def all_routes() -> list[ApiRoute]:
     """The whole table."""
-    refused = (*swarm_routes(), *checkpoint_routes(), *missing_routes())
-    return [*_system(), *_containers(), *_images(), *_networks(), *_volumes(), *refused]
+    refused = (*swarm_routes(), *checkpoint_routes())
+    return [*_system(), *_containers(), *_images(), *_networks(), *_volumes(), *plugin_routes(), *refused]
 
 
 def _system() -> list[ApiRoute]:
@@ -78,7 +81,7 @@ def _containers() -> list[ApiRoute]:
         Route("GET", "/containers/{name}/export", archive.export, waits=True),
         Route("GET", "/containers/{name}/changes", archive.changes),
         Route("POST", "/commit", images.commit),
-        Route("DELETE", "/containers/{name}", run.remove),
+        Route("DELETE", "/containers/{name}", run.remove, nameless=True),
     ]
 
 
@@ -87,30 +90,32 @@ def _images() -> list[ApiRoute]:
         Route("GET", "/images/json", images.list_images),
         Route("GET", "/images/get", transfer.save_many, waits=True),
         Route("POST", "/images/create", transfer.create, waits=True),
+        Route("GET", "/images/search", registries.search, waits=True),
         Route("POST", "/images/load", transfer.load, waits=True),
         Route("POST", "/images/prune", images.prune),
-        Route("POST", "/build", builds.build),
+        Route("POST", "/build", builds.build, waits=True),
         Route("POST", "/build/cancel", builds.cancel),
         Route("POST", "/build/prune", builds.prune),
         Route("POST", "/images/{name}/tag", images.tag),
+        Route("POST", "/images/{name}/push", registries.push, waits=True),
         Route("GET", "/images/{name}/json", images.inspect),
         Route("GET", "/images/{name}/history", images.history),
         Route("GET", "/images/{name}/get", transfer.save_one, waits=True),
-        Route("DELETE", "/images/{name}", images.remove),
+        Route("DELETE", "/images/{name}", images.remove, nameless=True),
+        Route("GET", "/distribution/{name}/json", registries.distribution, waits=True),
     ]
 
 
 def _networks() -> list[ApiRoute]:
     return [
         Route("GET", "/networks", networks.list_networks),
+        Route("GET", "/networks/", networks.list_networks),
         Route("POST", "/networks/create", networks.create),
         Route("POST", "/networks/prune", networks.prune),
         Route("POST", "/networks/{name}/connect", endpoints.connect),
         Route("POST", "/networks/{name}/disconnect", endpoints.disconnect),
         Route("GET", "/networks/{name}", networks.inspect_network),
         Route("DELETE", "/networks/{name}", networks.remove_network),
-        Route("GET", "/plugins", networks.list_plugins),
-        Route("GET", "/plugins/{name}/json", networks.no_plugin),
     ]
 
 
@@ -119,7 +124,7 @@ def _volumes() -> list[ApiRoute]:
         Route("GET", "/volumes", volumes.list_volumes),
         Route("POST", "/volumes/create", volumes.create),
         Route("POST", "/volumes/prune", volumes.prune),
-        Route("GET", "/volumes/{name}", volumes.inspect),
-        Route("PUT", "/volumes/{name}", volumes.update),
-        Route("DELETE", "/volumes/{name}", volumes.remove),
+        Route("GET", "/volumes/{name}", volumes.inspect, nameless=True),
+        Route("PUT", "/volumes/{name}", volumes.update, nameless=True),
+        Route("DELETE", "/volumes/{name}", volumes.remove, nameless=True),
     ]

@@ -32,17 +32,19 @@ async def create(call: Call) -> web.StreamResponse:
 
 
 async def _pull(call: Call) -> web.StreamResponse:
-    reference = parse_reference(call.text("fromImage")).with_tag_or_digest(call.text("tag")).with_default_tag()
+    reference = parse_reference(call.text("fromImage")).with_tag_or_digest(call.text("tag"))
     auth = parse_registry_auth(call.request.headers.get("X-Registry-Auth", ""))
     async with call.api.stream(service="image") as stream:
-        request = PullRequest(ref=reference.familiar, stream=stream.id, platform=call.text("platform"), auth=auth)
+        request = PullRequest(
+            ref=reference.familiar, stream=stream.id, platform=call.text("platform"), auth=auth, all_tags=True
+        )
         await call.api.bus.call(cat.PULL_IMAGE, request, command=call.command())
-        response = await _relay(call, stream)
+        response = await relay(call, stream)
         await stream.end()
         return response
 
 
-async def _relay(call: Call, stream: ByteStream) -> web.StreamResponse:
+async def relay(call: Call, stream: ByteStream) -> web.StreamResponse:
     """An error before the first byte gives a status, a later one a line in the stream."""
     response: web.StreamResponse | None = None
     try:
@@ -60,7 +62,9 @@ async def _import(call: Call) -> web.StreamResponse:
     if call.text("fromSrc") != _FROM_BODY:
         raise InvalidParameter("importing from a URL is not supported: fetch it, and send it as the body (fromSrc=-)")
     if call.text("repo"):
-        parse_reference(call.text("repo")).with_tag_or_digest(call.text("tag"))
+        target = parse_reference(call.text("repo")).with_tag_or_digest(call.text("tag"))
+        if target.digest is not None:
+            raise InvalidParameter("cannot import digest reference")
     names = ("repo", "tag", "message", "platform")
     query = [(name, call.text(name)) for name in names if call.text(name)]
     query += [("change", change) for change in call.query.getall("changes", [])]
@@ -104,8 +108,6 @@ async def _said(call: Call, lines: list[bytes]) -> web.StreamResponse:
 async def save_many(call: Call) -> web.StreamResponse:
     """GET /images/get?names=…"""
     names = [name for text in call.query.getall("names", []) for name in text.split(",") if name]
-    if not names:
-        raise InvalidParameter("no image was named: give at least one with names=")
     return await _save(call, names)
 
 

@@ -11,7 +11,6 @@ from aiohttp import web
 from seaway_api.cache.lists import all_containers, all_volumes
 from seaway_api.http import replies
 from seaway_api.http.errors import ApiError
-from seaway_api.routes.absent import no_swarm
 from seaway_api.routes.call import Call, tell_prune
 from seaway_api.routes.silent_nodes import unless_silent
 from seaway_api.translate.version import ApiVersion
@@ -26,6 +25,7 @@ from seaway_api.translate.volumes import (
 )
 from seaway_contracts import catalogue as cat
 from seaway_contracts.base import Empty
+from seaway_contracts.docker_errors import no_such_volume
 from seaway_contracts.errors import Code, SeawayError
 from seaway_contracts.volumes import (
     ANONYMOUS_LABEL,
@@ -35,7 +35,7 @@ from seaway_contracts.volumes import (
     VolumeRecord,
     VolumeRef,
 )
-from seaway_docker.errors import InvalidParameter
+from seaway_docker.errors import NODE_NOT_SWARM, InvalidParameter
 from seaway_docker.filters import VOLUME_LIST_KEYS, VOLUME_PRUNE_KEYS, Filters, parse_filters, prunable
 from seaway_docker.object_filters import volume_matches
 from seaway_docker.volumes import VolumeCreate
@@ -51,7 +51,7 @@ async def create(call: Call) -> web.StreamResponse:
     """POST /volumes/create. The name of a volume that is there gives that one, as in Docker."""
     body = await call.optional_body(VolumeCreate)
     if body.cluster_spec is not None and call.version >= _CLUSTER_VOLUMES_SINCE:
-        return await no_swarm(call)
+        raise ApiError(503, NODE_NOT_SWARM)
     places = await _places(call)
     try:
         record = volume_record(body, secrets.token_hex(32), call.api.now_ns(), places)
@@ -109,6 +109,8 @@ async def inspect(call: Call) -> web.StreamResponse:
 
 
 async def _find(call: Call, name: str) -> VolumeRecord:
+    if not name:
+        raise no_such_volume(name)
     hub = call.api.hub
     request = VolumeRef(name=name, basis=hub.volumes.basis(), containers=hub.answers.basis())
     return (await call.api.bus.call(cat.GET_VOLUME, request)).volume
@@ -122,6 +124,8 @@ async def update(_: Call) -> web.StreamResponse:
 async def remove(call: Call) -> web.StreamResponse:
     """DELETE /volumes/{name}. With `force` there needs to be none."""
     force = call.flag("force")
+    if not call.params["name"]:
+        raise no_such_volume("")
     try:
         await _remove(call, call.params["name"], force=force)
     except SeawayError as error:

@@ -10,6 +10,8 @@ from seaway_docker.errors import MEMORY_TOO_SMALL, InvalidParameter
 from seaway_docker.model_host import Resources
 
 _LEAST_MEMORY: Final = 6 << 20
+_LEAST_SHARES: Final = 2
+_MOST_SHARES: Final = 1 << 18
 
 
 def check_resources(limits: Resources) -> None:
@@ -53,6 +55,10 @@ def _check_cpu(limits: Resources) -> None:
         raise InvalidParameter("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
     if limits.cpu_shares < 0:
         raise InvalidParameter("shares: invalid argument")
+    if limits.cpu_shares and limits.cpu_shares < _LEAST_SHARES:
+        raise InvalidParameter(f"the minimum allowed cpu-shares is {_LEAST_SHARES}")
+    if limits.cpu_shares > _MOST_SHARES:
+        raise InvalidParameter(f"the maximum allowed cpu-shares is {_MOST_SHARES}")
     if limits.cpu_period and not 1000 <= limits.cpu_period <= 1_000_000:
         raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
     if 0 < limits.cpu_quota < 1000:

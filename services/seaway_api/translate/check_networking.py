@@ -67,8 +67,10 @@ def check_endpoints(
         raise InvalidParameter(f"Container cannot be created with multiple network endpoints: {named}")
     mode = network_mode(host.network_mode)
     asked = {name: settings_since(version, settings) for name, settings in _checked(given).items()}
-    if config.mac_address and not _MAC.fullmatch(config.mac_address):
-        raise InvalidParameter(f"invalid config for network {mode}: invalid MAC address {config.mac_address}")
+    try:
+        _check_mac_address(config.mac_address)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"invalid config for network {mode}: {error}") from error
     if version < _MAC_OF_ENDPOINT_SINCE:  # the container's is that of its endpoint
         if config.mac_address and mode in _WITHOUT_ENDPOINTS:
             raise InvalidParameter("conflicting options: mac-address and the network mode")
@@ -136,8 +138,7 @@ def _check_together(mode: str, asked: dict[str, EndpointSettings]) -> None:
 
 def check_settings(network: str, asked: EndpointSettings) -> None:
     """Raise InvalidParameter for settings that no endpoint in this network can have."""
-    if asked.mac_address and not _MAC.fullmatch(asked.mac_address):
-        raise InvalidParameter(f"invalid MAC address {asked.mac_address}")
+    _check_mac_address(asked.mac_address)
     if wrong := _wrong_settings(network, asked):
         raise InvalidParameter(f"invalid endpoint settings:\n{_joined(wrong)}")
     if asked.ipam_config is not None and asked.ipam_config.link_local_ips:
@@ -146,6 +147,16 @@ def check_settings(network: str, asked: EndpointSettings) -> None:
         raise InvalidParameter(f"the driver option {_SYSCTLS} is not supported: use HostConfig.Sysctls")
     for text in asked.links or ():
         parse_link(text)
+
+
+def _check_mac_address(text: str) -> None:
+    """Empty is none. What no interface can have, Docker takes at create, and the start fails."""
+    if text and not _MAC.fullmatch(text):
+        raise InvalidParameter(f"invalid MAC address {text}")
+    if text and int(text[:2], 16) & 1:
+        raise InvalidParameter(f"invalid MAC address {text}: it is a multicast address")
+    if text and not set(text) - set("0:-"):
+        raise InvalidParameter(f"invalid MAC address {text}: it is all zeros")
 
 
 def _joined(lines: list[str]) -> str:

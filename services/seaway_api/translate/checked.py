@@ -47,6 +47,8 @@ def check_create(body: ContainerCreate, version: ApiVersion = NEWEST) -> Checked
     networking = check_endpoints(config, host, body.networking_config, version)
     if len(endpoints) > 1 and not set(endpoints) - set(PREDEFINED):
         raise InvalidParameter("Container cannot be connected to network endpoints: " + ", ".join(sorted(endpoints)))
+    if not (config.image or config.cmd or config.entrypoint):
+        raise InvalidParameter("no command specified")
     if is_user_defined(networking.mode):  # there, the links are those of the endpoints
         links = ()
     return CheckedCreate(body, cap_add, cap_drop, links, bindings, exposed, networking.mode, networking.endpoints)

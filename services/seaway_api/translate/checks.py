@@ -17,7 +17,9 @@ from seaway_docker.ports import is_ip_address
 
 _POLICIES: Final = ("no", "always", "on-failure", "unless-stopped")
 _STORAGE: Final = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+_CONTAINER_FORMAT: Final = "Invalid network mode: invalid container format container:<name|id>"
 _LINKS_UNDEFINED: Final = "type networking can't be used with links. This would result in undefined behavior"
+HOST_LINKS: Final = f"conflicting options: host {_LINKS_UNDEFINED}"
 _CAPABILITIES: Final = frozenset((
     "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
     "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
@@ -79,7 +81,9 @@ def check_modes(config: ContainerConfig, host: HostConfig) -> tuple[tuple[str, s
         raise InvalidParameter("conflicting options: hostname and the UTS mode")
     links = tuple(parse_link(text) for text in host.links or ())
     if host.network_mode == "host" and host.links:
-        raise InvalidParameter(f"conflicting options: host {_LINKS_UNDEFINED}")
+        raise InvalidParameter(HOST_LINKS)
+    if host.network_mode == "container":
+        raise InvalidParameter(_CONTAINER_FORMAT)
     if host.network_mode.startswith("container:"):
         _check_joined_network(config, host)
     return links
@@ -87,7 +91,7 @@ def check_modes(config: ContainerConfig, host: HostConfig) -> tuple[tuple[str, s
 
 def _check_joined_network(config: ContainerConfig, host: HostConfig) -> None:
     if not host.network_mode.removeprefix("container:"):
-        raise InvalidParameter("Invalid network mode: invalid container format container:<name|id>")
+        raise InvalidParameter(_CONTAINER_FORMAT)
     refused = {
         "hostname and the network mode": config.hostname,
         f"container {_LINKS_UNDEFINED}": host.links,

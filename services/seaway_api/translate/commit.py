@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from seaway_api.translate.asked import asked_config
 from seaway_api.translate.request import own_health
 from seaway_contracts.archives import ImageOrder
-from seaway_contracts.containers import ContainerRecord, ContainerSpec
-from seaway_contracts.images import ImageConfig
+from seaway_contracts.containers import Command, ContainerRecord, ContainerSpec
+from seaway_contracts.images import FormerContainer, ImageConfig
 from seaway_docker.model_container import ContainerConfig
 
 
@@ -50,6 +50,19 @@ def config_of(spec: ContainerSpec) -> ImageConfig:
         healthcheck=spec.healthcheck,
         on_build=tuple(asked.get("OnBuild") or ()),
         args_escaped=asked.get("ArgsEscaped", False),
+        former=_former(command),
+    )
+
+
+def _former(given: Command | ContainerConfig) -> FormerContainer:
+    """What Docker writes into an image of the container's own."""
+    return FormerContainer(
+        attach_stdin=given.attach_stdin,
+        attach_stdout=given.attach_stdout,
+        attach_stderr=given.attach_stderr,
+        tty=given.tty,
+        open_stdin=given.open_stdin,
+        stdin_once=given.stdin_once,
     )
 
 
@@ -69,4 +82,5 @@ def config_from(body: ContainerConfig) -> ImageConfig:
         healthcheck=own_health(body.healthcheck),
         on_build=tuple(body.on_build or ()),
         args_escaped=body.args_escaped,
+        former=_former(body),
     )

@@ -1,4 +1,4 @@
-"""Events as Docker's clients see them (Docker API 1.48, GET /events). Pure."""
+"""Events as Docker's clients see them (Docker API 1.51, GET /events). Pure."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Protocol

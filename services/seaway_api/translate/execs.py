@@ -35,7 +35,7 @@ def console_size(given: list[int] | None) -> tuple[int, int]:
 
 
 def exec_json(info: ExecInfo) -> dict[str, Any]:
-    """`GET /exec/{id}/json` (Docker API 1.48), in the order of Docker's own encoder."""
+    """`GET /exec/{id}/json` (Docker API 1.51), in the order of Docker's own encoder."""
     spec, status = info.spec, info.status
     process: dict[str, Any] = {
         "tty": spec.tty,

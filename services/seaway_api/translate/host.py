@@ -54,7 +54,7 @@ def resources(host: HostConfig) -> Resources:
         cpuset_mems=host.cpuset_mems,
         cpu_realtime_period=host.cpu_realtime_period,
         cpu_realtime_runtime=host.cpu_realtime_runtime,
-        pids_limit=host.pids_limit,
+        pids_limit=host.pids_limit if (host.pids_limit or 0) > 0 else None,
         blkio_weight=host.blkio_weight,
         blkio_weight_device=tuple(
             DeviceLimit(path=one.path, value=one.weight) for one in host.blkio_weight_device or ()

@@ -5,13 +5,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from seaway_api.translate.image_catalogue import CachedImage, ImageCatalogue, listed, with_image_name
 from seaway_api.translate.images import image_line
 from seaway_api.translate.listing import list_json
 from seaway_api.translate.node_status import cluster_status
 from seaway_api.translate.nodes import NodeView
 from seaway_api.translate.version import API_VERSION, MIN_API_VERSION, ApiVersion
+from seaway_contracts.archives import ContainerSize
 from seaway_contracts.containers import ContainerRecord, State
-from seaway_contracts.images import ImageRecord, Registries
+from seaway_contracts.images import Registries
 from seaway_contracts.networks import DRIVERS as NETWORK_DRIVERS
 from seaway_contracts.node_settings import ClusterSettings
 from seaway_contracts.nodes import NodeFacts, NodeRecord
@@ -44,7 +46,7 @@ class Cluster:
     settings: ClusterSettings = field(default_factory=ClusterSettings)
     containers: tuple[ContainerRecord, ...] = ()
     counts: Counter[tuple[str, State]] = field(default_factory=Counter)
-    images: tuple[ImageRecord, ...] = ()
+    images: ImageCatalogue = field(default_factory=lambda: ImageCatalogue(()))
     registries: Registries = field(default_factory=Registries)
     silent: tuple[str, ...] = ()
     bus_trouble: str = ""
@@ -73,6 +75,9 @@ def info_json(
         | _host(cluster, facts, node)
         | {
             "RegistryConfig": _registry_config(cluster.registries),
+            "HttpProxy": cluster.registries.http_proxy,
+            "HttpsProxy": cluster.registries.https_proxy,
+            "NoProxy": cluster.registries.no_proxy,
             "Debug": False,
             "NFd": 0,
             "NGoroutines": 0,
@@ -94,7 +99,7 @@ def _counts(cluster: Cluster) -> dict[str, Any]:
         "ContainersRunning": running,
         "ContainersPaused": states[State.PAUSED],
         "ContainersStopped": states.total() - running - states[State.PAUSED],
-        "Images": len(cluster.images),
+        "Images": len(cluster.images.images),
         "Driver": "overlay2",
         "DriverStatus": cluster_status(cluster.nodes, cluster.settings, cluster.counts),
     }
@@ -103,7 +108,10 @@ def _counts(cluster: Cluster) -> dict[str, Any]:
 def _registry_config(registries: Registries) -> dict[str, Any]:
     cidrs = [text for text in registries.insecure if "/" in text]
     index = {"docker.io": _index("docker.io", secure=True) | {"Mirrors": list(registries.mirrors), "Official": True}}
-    index |= {name: _index(name, secure=False) for name in registries.insecure if name not in cidrs}
+    insecure = [name for name in registries.insecure if name not in cidrs]
+    for name in dict.fromkeys((*insecure, *registries.mirrors_of_others)):
+        mirrors = {"Mirrors": list(registries.mirrors_of_others.get(name, ()))}
+        index[name] = _index(name, secure=name not in insecure) | mirrors
     return {
         "AllowNondistributableArtifactsCIDRs": None,
         "AllowNondistributableArtifactsHostnames": None,
@@ -136,12 +144,10 @@ def _abilities(facts: NodeFacts) -> dict[str, Any]:
         "BridgeNfIptables": False,
         "BridgeNfIp6tables": False,
         "OomKillDisable": facts.cgroup_version == "1",
+        **({"KernelMemory": True, "KernelMemoryTCP": True} if facts.cgroup_version == "1" else {}),
         "LoggingDriver": "json-file",
         "IndexServerAddress": "https://index.docker.io/v1/",
         "GenericResources": None,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
         "ExperimentalBuild": False,
         "Swarm": {
             "NodeID": "",
@@ -225,21 +231,35 @@ def disk_usage_json(
     volumes: Sequence[Mapping[str, Any]],
     version: ApiVersion,
     view: Callable[[str], NodeView],
+    sizes: Mapping[str, ContainerSize],
     *,
     now_ns: int,
 ) -> dict[str, Any]:
-    """`GET /system/df`: real sizes of images and `volumes`; layers count once. `view` gives a container's node."""
+    """`GET /system/df`: real sizes of images, containers and `volumes`; layers count once.
+
+    `view` gives a container's node, `sizes` those of containers by id.
+    """
+    images = cluster.images
     users = Counter(record.spec.image.id for record in cluster.containers)
-    layers = {layer.digest: layer.size for image in cluster.images for layer in image.layers}
     return {
-        "LayersSize": sum(layers.values()),
+        "LayersSize": images.layers_size,
         "Images": [
-            image_line(image, version, containers=users[image.id]) | {"SharedSize": 0} for image in cluster.images
+            _usage_line(one, version, containers=users[one.id], shared=images.shared[one.id])
+            for one in listed(images, every=False, dangling=None)
         ],
-        "Containers": [list_json(record, view(record.node), now_ns=now_ns) for record in cluster.containers],
+        "Containers": [
+            with_image_name(list_json(record, view(record.node), now_ns=now_ns, size=sizes.get(record.id)), images)
+            for record in cluster.containers
+        ],
         "Volumes": list(volumes),
         "BuildCache": [],
     }
+
+
+def _usage_line(image: CachedImage, version: ApiVersion, *, containers: int, shared: int) -> dict[str, Any]:
+    """As in the list of images, but for null where it has no name of a kind."""
+    line = image_line(image.record, version, containers=containers, shared=shared)
+    return line | {key: line[key] or None for key in ("RepoTags", "RepoDigests")}
 
 
 def disk_usage_kinds(asked: Sequence[str], version: ApiVersion) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""A container's record as `GET /containers/{id}/json` shows it (Docker API 1.48). Pure."""
+"""A container's record as `GET /containers/{id}/json` shows it (Docker API 1.51). Pure."""
 
 import posixpath
 from collections.abc import Mapping
@@ -218,7 +218,7 @@ def _limits(spec: ContainerSpec) -> dict[str, Any]:
         "MemorySwap": limits.memory_swap,
         "MemorySwappiness": limits.memory_swappiness,
         "OomKillDisable": limits.oom_kill_disable,
-        "PidsLimit": limits.pids_limit if (limits.pids_limit or 0) > 0 else None,
+        "PidsLimit": None if (limits.pids_limit or 0) < 0 else limits.pids_limit,
     }
 
 

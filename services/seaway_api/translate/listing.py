@@ -14,10 +14,12 @@ from seaway_docker.status import status_text
 _LIVE: Final = frozenset((State.RUNNING, State.PAUSED, State.RESTARTING))
 
 
-def list_json(record: ContainerRecord, node: NodeView | None = None, *, now_ns: int) -> dict[str, Any]:
+def list_json(
+    record: ContainerRecord, node: NodeView | None = None, *, now_ns: int, size: ContainerSize | None = None
+) -> dict[str, Any]:
     """One line of the list. `node`: what is known of the container's node; without it, its name."""
     node = node or NodeView(record.node)
-    return timed_line(list_line(record, ports_address=node.ports_address), record, node, now_ns=now_ns)
+    return timed_line(list_line(record, ports_address=node.ports_address), record, node, now_ns=now_ns, size=size)
 
 
 def list_line(
@@ -25,6 +27,7 @@ def list_line(
 ) -> dict[str, Any]:
     """One line of the list, as it stays while the container doesn't change."""
     spec, status = record.spec, record.status
+    annotations = {"Annotations": spec.annotations} if form.with_annotations and spec.annotations else {}
     return {
         "Id": spec.id,
         "Names": [f"/{spec.name}"],
@@ -36,7 +39,7 @@ def list_line(
         "Labels": spec.labels,
         "State": status.state.value,
         "Status": "",
-        "HostConfig": {"NetworkMode": shown_mode(spec)},
+        "HostConfig": {"NetworkMode": shown_mode(spec)} | annotations,
         "NetworkSettings": {"Networks": listed_endpoints(spec, status, form)},
         "Mounts": mount_points(spec),
     }

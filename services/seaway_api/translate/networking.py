@@ -13,21 +13,30 @@ from seaway_contracts.networks import network_id
 from seaway_docker.networks import PREDEFINED, network_mode
 
 _WITH_DNS_NAMES: Final[ApiVersion] = (1, 45)
+_WITH_ANNOTATIONS: Final[ApiVersion] = (1, 46)
 _WITH_PRIORITY: Final[ApiVersion] = (1, 48)
 
 
 class EndpointForm(Enum):
-    """How an endpoint is shown, by the API version."""
+    """How an endpoint is shown, and what else of networks and lists changes with the API version."""
 
     BEFORE_1_45 = "the aliases include the container's short id and host name"
     SINCE_1_45 = "the aliases are those that the user gave"
+    SINCE_1_46 = "lists have annotations, too"
     SINCE_1_48 = "with GwPriority"
+
+    @property
+    def with_annotations(self) -> bool:
+        """Whether lists show annotations."""
+        return self in (EndpointForm.SINCE_1_46, EndpointForm.SINCE_1_48)
 
 
 def endpoint_form(version: ApiVersion) -> EndpointForm:
     """The form for a client of this version."""
     if version >= _WITH_PRIORITY:
         return EndpointForm.SINCE_1_48
+    if version >= _WITH_ANNOTATIONS:
+        return EndpointForm.SINCE_1_46
     return EndpointForm.SINCE_1_45 if version >= _WITH_DNS_NAMES else EndpointForm.BEFORE_1_45
 
 

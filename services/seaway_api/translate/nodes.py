@@ -15,7 +15,10 @@ _DRIVER: Final = "overlay2"
 
 @dataclass(frozen=True)
 class NodeView:
-    """A node. `remote`: it is not on the machine of the API, whose clients would look for ports there."""
+    """A node. `remote`: it is not on the machine of the API, whose clients would look for ports there.
+
+    `architecture`: as the kernel calls it; empty where it isn't known.
+    """
 
     name: str
     address: str = ""
@@ -24,6 +27,8 @@ class NodeView:
     cpus: int = 0
     memory: int = 0
     version: str = ""
+    os: str = "linux"
+    architecture: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -57,6 +62,8 @@ def node_view(record: NodeRecord, *, up: bool, remote: bool) -> NodeView:
         cpus=capacity.nano_cpus // CORE,
         memory=capacity.memory,
         version=facts.version,
+        os=facts.os,
+        architecture=facts.architecture,
         labels=engine_labels(record),
     )
 

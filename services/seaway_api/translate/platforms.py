@@ -14,6 +14,12 @@ _KNOWN: Final = frozenset(
 )
 _SYSTEMS: Final = frozenset(("linux", "windows", "darwin", "freebsd", "wasi"))
 
+_RUNS: Final = {"amd64": ("amd64", "386"), "arm64": ("arm64", "arm"), "arm": ("arm",), "386": ("386",)}
+"""What a processor runs of others' programs by itself."""
+_VARIANTS: Final = {"arm64": "v8"}
+_PARTS: Final = 3
+"""System, architecture and variant."""
+
 
 def check_platform(text: str, ref: str, image: ImageRecord) -> None:
     """Raise InvalidParameter for what is no platform, SeawayError (404) where the image is for another one."""
@@ -21,11 +27,29 @@ def check_platform(text: str, ref: str, image: ImageRecord) -> None:
         return
     system, architecture = parse_platform(text)
     if system not in ("", image.os) or architecture not in ("", image.architecture):
-        wanted, actual = f"{system or 'linux'}/{architecture}".rstrip("/"), f"{image.os}/{image.architecture}"
+        wanted = f"{system or 'linux'}/{architecture or image.architecture}"
+        actual = f"{image.os}/{image.architecture}"
         raise not_found(
             f"image with reference {ref} was found but does not match the specified platform: "
             f"wanted {wanted}, actual: {actual}"
         )
+
+
+def foreign_warnings(image: ImageRecord, system: str, machine: str) -> list[str]:
+    """What a create says of an image for another platform than its node's; `machine` as the kernel calls it."""
+    own = _ARCHITECTURES.get(machine, machine)
+    if not own or not image.architecture or _suits(image, system, own):
+        return []
+    asked = "/".join(filter(None, (image.os, image.architecture, image.variant)))
+    found = "/".join(filter(None, (system, own, _VARIANTS.get(own, ""))))
+    return [
+        f"The requested image's platform ({asked}) does not match the detected host platform ({found}) "
+        "and no specific platform was requested"
+    ]
+
+
+def _suits(image: ImageRecord, system: str, own: str) -> bool:
+    return image.os in ("", system) and image.architecture in _RUNS.get(own, (own,))
 
 
 def parse_platform(text: str) -> tuple[str, str]:
@@ -38,6 +62,8 @@ def parse_platform(text: str) -> tuple[str, str]:
                 f'platform specifier component must match "^{_COMPONENT.pattern}$": invalid argument'
             )
     names = [part.lower() for part in parts]
+    if len(names) > _PARTS:
+        raise InvalidParameter(f'"{text}": cannot parse platform specifier: invalid argument')
     if len(names) > 1:
         return names[0], _ARCHITECTURES.get(names[1], names[1])
     architecture = _ARCHITECTURES.get(names[0], names[0])

@@ -6,12 +6,14 @@ from typing import Final
 from seaway_api.translate import host as from_host
 from seaway_api.translate.asked import asked_of
 from seaway_api.translate.checked import CheckedCreate
+from seaway_api.translate.checks import HOST_LINKS
 from seaway_api.translate.execs import console_size
 from seaway_api.translate.volumes import check_drivers
 from seaway_cluster.request import SHM_SIZE, Companions, ContainerRequest
 from seaway_contracts.containers import Command, Link, LogConfig, Namespaces
 from seaway_contracts.images import Healthcheck
 from seaway_contracts.placement import Condition
+from seaway_docker.errors import InvalidParameter
 from seaway_docker.model_container import ContainerCreate, HealthConfig
 from seaway_docker.mount_checks import normal_path
 from seaway_docker.placement import Expression, placement
@@ -63,6 +65,8 @@ def _conditions(expressions: Iterable[Expression]) -> tuple[Condition, ...]:
 def _links(checked: CheckedCreate, companions: Companions) -> tuple[Link, ...]:
     links = {}
     for container, alias in checked.links:
+        if container in companions.on_host:
+            raise InvalidParameter(HOST_LINKS)
         link = Link(container=companions.ids[container], name=companions.names[container], alias=alias)
         links[link.container, alias] = link
     return tuple(links.values())

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-API_VERSION: Final = "1.48"
+API_VERSION: Final = "1.51"
 MIN_API_VERSION: Final = "1.24"
-_MAXIMUM: Final = (1, 48)
+_MAXIMUM: Final = (1, 51)
 _MINIMUM: Final = (1, 24)
 
 _LONGEST: Final = 16

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from seaway_contracts.errors import bad_request
 from seaway_docker.references import InvalidReference, Reference, parse_reference
-from seaway_image.oci.digests import Digest, hex_of
+from seaway_image.oci.digests import Digest, hex_of, parse_digest
 from seaway_image.oci.documents import parse_json
 from seaway_image.oci.manifests import MAX_LAYERS, Index, parse_manifest
 
@@ -19,11 +19,12 @@ _NAMES: Final = ("io.containerd.image.name", "org.opencontainers.image.ref.name"
 
 @dataclass(frozen=True)
 class ArchivedImage:
-    """One image of a docker archive: blobs by digest, and its names."""
+    """One image of a docker archive: blobs by digest, its names, and the image that it was made of."""
 
     config: Digest
     layers: tuple[Digest, ...]
     tags: tuple[Reference, ...]
+    parent: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,13 @@ def _archived(entry: Any, contents: Contents) -> ArchivedImage:
     stem = posixpath.basename(config).removesuffix(".json")
     if len(stem) == 64 and stem != hex_of(digest):
         raise bad_request(f"archive: the content of {config!r} is {digest}: it is damaged")
-    return ArchivedImage(digest, tuple(contents.find(layer) for layer in layers), tuple(_tag(tag) for tag in tags))
+    found = tuple(contents.find(layer) for layer in layers)
+    return ArchivedImage(digest, found, tuple(_tag(tag) for tag in tags), _parent(entry.get("Parent")))
+
+
+def _parent(value: Any) -> Digest | None:
+    """The id of the parent; one that says nothing has none."""
+    return parse_digest(value) if isinstance(value, str) and value else None
 
 
 def _texts(value: Any) -> bool:
@@ -110,9 +117,9 @@ def _tag(text: str) -> Reference:
     try:
         reference = parse_reference(text)
     except InvalidReference as error:
-        raise bad_request(f"manifest.json: RepoTags: {text[:200]!r}: {error}") from None
+        raise bad_request(str(error)) from None
     if reference.digest is not None or reference.tag is None:
-        raise bad_request(f"manifest.json: RepoTags: {text[:200]!r} has no tag")
+        raise bad_request(f'invalid tag "{text[:200]}"')
     return reference
 
 

@@ -84,10 +84,12 @@ async def commit_image(
             lease.hold(digest)
         try:
             layer = await _ingest(store, source, lease)
-            image = await _make(store, below, layer, config, order, clock_ns(), lease)
+            now = clock_ns()
+            image = await _make(store, below, layer, config, order, now, lease)
             by = Cause(order.cause, order.actor)
             told = [image_change("tag", image.id, target.familiar, by)] if target else []
-            await store.register(image, tags=[target] if target else [], told=told)
+            tags = [target] if target else []
+            await store.register(image, tags=tags, told=told, tagged_ns=now)
             return MadeImage(image.id, target)
         finally:
             store.discard(lease)
@@ -140,7 +142,8 @@ async def _make(
         comment=order.comment,
     )
     blob = await store.blobs.put(data, lease=lease)
-    return await store.assemble(Descriptor(OCI_CONFIG, blob.digest, blob.size), layers, lease)
+    made = await store.assemble(Descriptor(OCI_CONFIG, blob.digest, blob.size), layers, lease)
+    return made.model_copy(update={"parent": below.id})
 
 
 def _history(document: ImageDocument) -> Sequence[History]:

@@ -3,34 +3,55 @@
 import json
 import posixpath
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from seaway_contracts.errors import bad_request
 from seaway_contracts.images import Healthcheck, ImageConfig
+from seaway_docker.errors import InvalidParameter
+from seaway_docker.ports import exposed_ports
+from seaway_docker.signals import parse_signal
+from seaway_image.archives.shell_words import Budget, expand, split_words
 from seaway_image.oci.config_encoding import encode_run_config
 from seaway_image.oci.configs import parse_run_config
+from seaway_image.oci.documents import MAX_CONFIG
 
 _SHELL: Final = ("/bin/sh", "-c")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNITS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-Instruction = Callable[[ImageConfig, str], ImageConfig]
+_CONTINUED: Final = re.compile(r"\\[ \t]*(?:\n|$)")
+_NEVER_LATER: Final = frozenset({"FROM", "MAINTAINER"})
+Instruction = Callable[[ImageConfig, str, "Expand"], ImageConfig]
+
+
+class Expand:
+    """Expands words with the variables of a config as it is before an instruction."""
+
+    def __init__(self, config: ImageConfig, budget: Budget) -> None:
+        self._variables = {name: value for name, _, value in (text.partition("=") for text in config.env)}
+        self._budget = budget
+
+    def __call__(self, word: str) -> str:
+        """The word's text; raises SeawayError(BAD_REQUEST)."""
+        return expand(word, self._variables, self._budget)
 
 
 def apply_changes(config: ImageConfig, changes: Sequence[str]) -> ImageConfig:
     """`config` after these instructions; raises SeawayError(BAD_REQUEST), naming the one that is wrong."""
+    lines = [line.strip() for change in changes for line in _CONTINUED.sub("", change).splitlines()]
+    given = [line for line in lines if line and not line.startswith("#")]
+    if changes and not given:
+        raise bad_request("file with no instructions")
+    budget = Budget(MAX_CONFIG)
     cmd_given = False
-    for line in (line.strip() for change in changes for line in change.splitlines()):
-        if not line or line.startswith("#"):
-            continue
-        word, _, rest = line.partition(" ")
+    for line in given:
+        word, rest = (*line.split(maxsplit=1), "")[:2]
         instruction = _INSTRUCTIONS.get(word.upper())
         if instruction is None:
             raise bad_request(f"{word[:40]} is not a valid change command")
-        if not rest.strip():
+        if not rest:
             raise bad_request(f"{word.upper()} requires at least one argument")
-        config = instruction(config, rest.strip())
+        config = instruction(config, rest, Expand(config, budget))
         cmd_given |= word.upper() == "CMD"
         if word.upper() == "ENTRYPOINT" and not cmd_given:
             config = _with(config, cmd=None)  # what was meant for another program
@@ -41,18 +62,11 @@ def _with(config: ImageConfig, **fields: object) -> ImageConfig:
     return config.model_copy(update=fields)
 
 
-def _words(rest: str) -> list[str]:
-    try:
-        return shlex.split(rest)
-    except ValueError as error:
-        raise bad_request(f"{rest[:100]!r}: {error}") from None
-
-
 def _json_words(rest: str) -> tuple[str, ...] | None:
     """The exec form `["a","b"]`; None for anything else, which is then the shell form."""
     try:
         value = json.loads(rest)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         return None
@@ -64,48 +78,98 @@ def _command(config: ImageConfig, rest: str) -> tuple[str, ...]:
     return (*(config.shell or _SHELL), rest) if exact is None else exact
 
 
-def _pairs(rest: str) -> dict[str, str]:
+def _pairs(word: str, rest: str, expanded: Expand) -> dict[str, str]:
     """`a=1 b="2 3"`, or the old form `a 1`."""
-    words = _words(rest)
+    words = split_words(rest)
     if words and "=" not in words[0]:
-        name, _, value = rest.partition(" ")
-        if not value.strip():
-            raise bad_request(f"{name[:100]!r} must have two arguments: a name and a value")
-        return {name: value.strip()}
-    broken = [word for word in words if "=" not in word]
-    if broken:
-        raise bad_request(f"Syntax error - can't find = in {broken[0][:100]!r}. Must be of the form: name=value")
-    return {name: value for name, _, value in (word.partition("=") for word in words)}
+        name, value = (*rest.split(maxsplit=1), "")[:2]
+        if not value:
+            raise bad_request(f"{word} must have two arguments")
+        return {expanded(name): expanded(value)}
+    pairs: dict[str, str] = {}
+    for one in words:
+        name, equals, value = one.partition("=")
+        if not equals:
+            shown = json.dumps(one[:100], ensure_ascii=False)
+            raise bad_request(f"Syntax error - can't find = in {shown}. Must be of the form: name=value")
+        if not name:
+            raise bad_request(f"{word} names can not be blank")
+        pairs[expanded(name)] = expanded(value)
+    return pairs
 
 
-def _env(config: ImageConfig, rest: str) -> ImageConfig:
+def _env(config: ImageConfig, rest: str, expanded: Expand) -> ImageConfig:
     known = {name: value for name, _, value in (text.partition("=") for text in config.env)}
-    return _with(config, env=tuple(f"{name}={value}" for name, value in (known | _pairs(rest)).items()))
+    pairs = known | _pairs("ENV", rest, expanded)
+    return _with(config, env=tuple(f"{name}={value}" for name, value in pairs.items()))
 
 
-def _workdir(config: ImageConfig, rest: str) -> ImageConfig:
-    return _with(config, workdir=posixpath.normpath(posixpath.join("/", config.workdir, _words(rest)[0])))
+def _label(config: ImageConfig, rest: str, expanded: Expand) -> ImageConfig:
+    return _with(config, labels=config.labels | _pairs("LABEL", rest, expanded))
 
 
-def _expose(config: ImageConfig, rest: str) -> ImageConfig:
-    return _with(config, exposed_ports=tuple(sorted({*config.exposed_ports, *_words(rest)})))
+def _workdir(config: ImageConfig, rest: str, expanded: Expand) -> ImageConfig:
+    return _with(config, workdir=posixpath.normpath(posixpath.join("/", config.workdir, expanded(rest))))
 
 
-def _volume(config: ImageConfig, rest: str) -> ImageConfig:
-    return _with(config, volumes=tuple(sorted({*config.volumes, *(_json_words(rest) or _words(rest))})))
+def _expose(config: ImageConfig, rest: str, expanded: Expand) -> ImageConfig:
+    given = [port for word in rest.split() for port in expanded(word).split()]
+    try:
+        ports = [str(port) for text in given for port in exposed_ports([text])]
+    except InvalidParameter:
+        wrong = next((text for text in given if not _is_port(text)), given[-1])
+        raise bad_request(f"Invalid containerPort: {wrong.partition('/')[0][:100]}") from None
+    return _with(config, exposed_ports=tuple(sorted({*config.exposed_ports, *ports})))
 
 
-def _healthcheck(config: ImageConfig, rest: str) -> ImageConfig:
+def _is_port(text: str) -> bool:
+    try:
+        return bool(exposed_ports([text]))
+    except InvalidParameter:
+        return False
+
+
+def _volume(config: ImageConfig, rest: str, expanded: Expand) -> ImageConfig:
+    exact = _json_words(rest)
+    paths = [expanded(word) for word in (rest.split() if exact is None else exact)]
+    if not all(path.strip() for path in paths):
+        raise bad_request("VOLUME specified can not be an empty string")
+    return _with(config, volumes=tuple(sorted({*config.volumes, *paths})))
+
+
+def _stop_signal(config: ImageConfig, rest: str, expanded: Expand) -> ImageConfig:
+    signal = expanded(rest)
+    try:
+        parse_signal(signal)
+    except InvalidParameter as error:
+        raise bad_request(str(error)) from None
+    return _with(config, stop_signal=signal)
+
+
+def _onbuild(config: ImageConfig, rest: str, _: Expand) -> ImageConfig:
+    word = rest.split(maxsplit=1)[0].upper()
+    if word == "ONBUILD":
+        raise bad_request("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")
+    if word in _NEVER_LATER:
+        raise bad_request(f"{word} isn't allowed as an ONBUILD trigger")
+    return _with(config, on_build=(*config.on_build, rest))
+
+
+def _healthcheck(config: ImageConfig, rest: str, _: Expand) -> ImageConfig:
     fields: dict[str, int] = {}
     while option := re.match(r"--(interval|timeout|start-period|start-interval|retries)=(\S+)\s+", rest):
         name, text = option[1].replace("-", "_"), option[2]
         fields[name if name == "retries" else f"{name}_ns"] = _count(text) if name == "retries" else _duration(text)
         rest = rest[option.end() :]
-    kind, _, command = rest.partition(" ")
+    kind, _space, command = rest.partition(" ")
     if kind.upper() == "NONE" and not command and not fields:
         return _with(config, healthcheck=Healthcheck(test=("NONE",)))
-    if kind.upper() != "CMD" or not command.strip():
-        raise bad_request(f"HEALTHCHECK: {rest[:100]!r} is neither NONE nor CMD and a command")
+    if flag := re.match(r"--([\w-]*)", kind):
+        raise bad_request(f"unknown flag: {flag[1]}")
+    if kind.upper() != "CMD":
+        raise bad_request(f'Unknown type "{kind.upper()[:100]}" in HEALTHCHECK (try CMD)')
+    if not command.strip():
+        raise bad_request("Missing command after HEALTHCHECK CMD")
     exact = _json_words(command.strip())
     test = ("CMD-SHELL", command.strip()) if exact is None else ("CMD", *exact)
     return _with(config, healthcheck=Healthcheck.model_validate({"test": test, **fields}))
@@ -126,15 +190,15 @@ def _duration(text: str) -> int:
 
 
 _INSTRUCTIONS: Final[dict[str, Instruction]] = {
-    "CMD": lambda config, rest: _with(config, cmd=_command(config, rest)),
-    "ENTRYPOINT": lambda config, rest: _with(config, entrypoint=_command(config, rest)),
+    "CMD": lambda config, rest, _: _with(config, cmd=_command(config, rest)),
+    "ENTRYPOINT": lambda config, rest, _: _with(config, entrypoint=_command(config, rest)),
     "ENV": _env,
     "EXPOSE": _expose,
     "HEALTHCHECK": _healthcheck,
-    "LABEL": lambda config, rest: _with(config, labels=config.labels | _pairs(rest)),
-    "ONBUILD": lambda config, rest: _with(config, on_build=(*config.on_build, rest)),
-    "STOPSIGNAL": lambda config, rest: _with(config, stop_signal=_words(rest)[0]),
-    "USER": lambda config, rest: _with(config, user=_words(rest)[0]),
+    "LABEL": _label,
+    "ONBUILD": _onbuild,
+    "STOPSIGNAL": _stop_signal,
+    "USER": lambda config, rest, expanded: _with(config, user=expanded(rest)),
     "VOLUME": _volume,
     "WORKDIR": _workdir,
 }

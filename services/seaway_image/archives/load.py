@@ -1,6 +1,6 @@
 """`docker load`: archives of `docker save` and OCI layouts, streamed into the blob store. Nothing is unpacked."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,7 +40,7 @@ from seaway_image.oci.manifests import (
 from seaway_image.oci.platforms import OURS, Platform
 from seaway_image.store.blobs import Lease
 from seaway_image.store.image_changes import NOBODY, Cause, image_change
-from seaway_image.store.image_store import ImageStore
+from seaway_image.store.image_store import Entry, ImageStore
 from seaway_image.store.layers import compression_of
 from seaway_image.store.names import StoredImage
 from seaway_image.store.progress import Progress
@@ -105,11 +105,14 @@ class _Load:
         """Ingest, check everything, then enter all images."""
         contents = await self._ingest(AsyncTarReader(decompressed(source), _LIMITS))
         found = await self._images(contents)
+        holders = dict(self._store.table.tags)
         lines: list[str] = []
+        entries: list[Entry] = []
         for image, tags in found:
-            lines += self._renamed(image.id, tags)
+            lines += _renamed(holders, image.id, tags)
             name = tags[0].familiar if tags else ""
-            await self._store.register(image, tags=tags, told=[image_change("load", image.id, name, by, name=image.id)])
+            entries.append(Entry(image, tags, told=[image_change("load", image.id, name, by, name=image.id)]))
+        await self._store.register_all(entries)
         images = tuple(LoadedImage(image.id, tuple(tags)) for image, tags in found)
         return Loaded(images, (*lines, *(line for image in images for line in image.lines())))
 
@@ -145,17 +148,33 @@ class _Load:
             return await writer.finish()
 
     async def _images(self, contents: Contents) -> list[tuple[StoredImage, Sequence[Reference]]]:
-        indexed = await self._indexed(contents) if "index.json" in contents.files else []
         if "manifest.json" not in contents.files:
+            indexed = await self._indexed(contents) if "index.json" in contents.files else []
             if not indexed:
                 raise bad_request("archive holds no image: it has neither manifest.json nor index.json with one")
             return [(await self._checked(digest, config), tags) for digest, config, tags in indexed]
+        try:  # an index beside manifest.json is only a hint: it may name the manifests that the images came with
+            indexed = await self._indexed(contents) if "index.json" in contents.files else []
+        except SeawayError:
+            indexed = []
         data = await self._store.blobs.read_bytes(contents.files["manifest.json"], MAX_MANIFEST)
         known = {config: digest for digest, config, _ in indexed}
-        return [
-            (await self._image(archived, known.get(archived.config)), archived.tags)
-            for archived in parse_docker_manifest(data, contents)
-        ]
+        archived = parse_docker_manifest(data, contents)
+        images = {one.config: await self._image(one, known.get(one.config)) for one in archived}
+        there = self._store.table.images | images
+        return [(await self._with_parent(images[one.config], one.parent, there), one.tags) for one in archived]
+
+    async def _with_parent(
+        self, image: StoredImage, parent: Digest | None, there: Mapping[Digest, StoredImage]
+    ) -> StoredImage:
+        """What an archive says of a parent holds if that image is there, and this one is it and one step more."""
+        below = there.get(parent) if parent is not None else None
+        if below is None:
+            return image
+        own, lower = await self._store.document(image.id), await self._store.document(below.id)
+        is_step = own.history[:-1] == lower.history and len(own.history) == len(lower.history) + 1
+        is_upon = own.diff_ids[: len(lower.diff_ids)] == lower.diff_ids
+        return image.model_copy(update={"parent": parent}) if is_step and is_upon else image
 
     async def _image(self, archived: ArchivedImage, manifest: Digest | None) -> StoredImage:
         """By the archive's own manifest if it has one, or by one made here."""
@@ -195,6 +214,9 @@ class _Load:
             if descriptor.digest not in there:
                 return None
             data = await self._store.blobs.read_bytes(descriptor.digest, MAX_MANIFEST)
+            if len(data) != descriptor.size:
+                says = f"its index says {descriptor.size}"
+                raise bad_request(f"archive: manifest {descriptor.digest} has {len(data)} bytes, {says}")
             parsed = parse_manifest(data, descriptor.media_type)
             if not isinstance(parsed, Index):
                 blobs = {parsed.config.digest, *(layer.digest for layer in parsed.layers)}
@@ -205,13 +227,18 @@ class _Load:
                 return None
         raise bad_request(f"archive: indexes are nested more than {MAX_NESTING} deep")
 
-    def _renamed(self, image: Digest, tags: Sequence[Reference]) -> list[str]:
-        held = [(tag, self._store.table.tags.get(tag.canonical)) for tag in tags]
-        return [
-            f"The image {tag.familiar} already exists, renaming the old one with ID {holder} to empty string"
-            for tag, holder in held
-            if holder is not None and holder != image
-        ]
+
+def _renamed(holders: dict[str, Digest], image: Digest, tags: Sequence[Reference]) -> list[str]:
+    """What is said of tags that another image loses; `holders` is kept up."""
+    lines = []
+    for tag in tags:
+        holder = holders.get(tag.canonical, image)
+        holders[tag.canonical] = image
+        if holder != image:
+            lines.append(
+                f"The image {tag.familiar} already exists, renaming the old one with ID {holder} to empty string"
+            )
+    return lines
 
 
 async def layer_descriptor(store: ImageStore, digest: Digest) -> Descriptor:

@@ -7,6 +7,8 @@ from typing import Any
 
 from seaway_archive.entries import Kind, TarEntry
 from seaway_archive.writer import END, encode, padding
+from seaway_contracts.docker_errors import no_such_image
+from seaway_contracts.errors import Code, SeawayError, not_found
 from seaway_docker.references import Reference, is_full_image_id
 from seaway_image.oci.digests import Digest, hex_of
 from seaway_image.oci.documents import MAX_MANIFEST
@@ -42,35 +44,63 @@ def _meant(table: NameTable, name: str) -> list[tuple[Digest, Reference | None]]
             every = [
                 (image, tag) for image in table.images for tag in table.tags_of(image) if tag.name == reference.name
             ]
-            if every:
-                return list(every)
+            return list(every) or [(_by_short_id(table, reference, name), None)]
+        if reference.digest is None and reference.canonical not in table.tags:
+            raise not_found("reference does not exist")
     image = resolve(table, name)
     if is_id_of(image, name) or "@" in name:
         return [(image, None)]
     return [(image, read_reference(name).with_default_tag())]
 
 
+def _by_short_id(table: NameTable, repository: Reference, name: str) -> Digest:
+    try:
+        return resolve(table, name)
+    except SeawayError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        raise no_such_image(repository.familiar) from error  # without `latest`: any tag would have done
+
+
 async def save(store: ImageStore, names: Sequence[str]) -> AsyncIterator[bytes]:
     """The archive of these images; raises SeawayError(NOT_FOUND) before the first byte."""
     images = choose(store.table, names)
     with store.blobs.lease() as lease:
-        digests = sorted(frozenset[Digest]().union(*(saved.image.blobs for saved in images)))
-        for digest in digests:
+        for digest in sorted(frozenset[Digest]().union(*(saved.image.blobs for saved in images))):
             lease.hold(digest)
             store.blobs.require(digest)
-        for directory in (b"blobs/", b"blobs/sha256/"):
-            yield encode(TarEntry(directory, Kind.DIRECTORY, mode=0o755))
-        for digest in digests:
-            async for piece in _blob(store.blobs, digest):
+        dates = await _dates(store, images)
+        for directory in (b"blobs/", b"blobs/sha256/") if images else ():
+            yield encode(TarEntry(directory, Kind.DIRECTORY, mode=0o755, mtime_ns=max(dates.values())))
+        for digest, created_ns in sorted(dates.items()):
+            async for piece in _blob(store.blobs, digest, created_ns):
                 yield piece
         for name, document in _documents(images, await _manifests(store.blobs, images)):
-            yield _file(name, json.dumps(document, separators=(",", ":")).encode())
+            yield _file(name, _encoded(name, document))
         yield END
 
 
-async def _blob(blobs: BlobStore, digest: Digest) -> AsyncIterator[bytes]:
+def _encoded(name: str, document: Any) -> bytes:
+    """In the bytes that Docker writes."""
+    if name == "oci-layout":
+        return json.dumps(document).encode()
+    text = json.dumps(document, separators=(",", ":"))
+    return (text if name == "index.json" else f"{text}\n").encode()
+
+
+async def _dates(store: ImageStore, images: Sequence[SavedImage]) -> dict[Digest, int]:
+    """When each blob is dated: a config and its layers when the image was created, a manifest 1970, as in Docker."""
+    dates: dict[Digest, int] = {}
+    for saved in images:
+        created_ns = (await store.document(saved.image.id)).created_ns
+        for digest in saved.image.blobs:
+            dates[digest] = 0 if digest == saved.image.manifest else max(created_ns, dates.get(digest, 0))
+    return dates
+
+
+async def _blob(blobs: BlobStore, digest: Digest, created_ns: int) -> AsyncIterator[bytes]:
     size = blobs.require(digest)
-    yield _header(f"blobs/sha256/{hex_of(digest)}", size)
+    yield _header(f"blobs/sha256/{hex_of(digest)}", size, created_ns)
     async for piece in blobs.read(digest):
         yield piece
     yield padding(size)
@@ -80,9 +110,9 @@ def _file(name: str, data: bytes) -> bytes:
     return _header(name, len(data)) + data + padding(len(data))
 
 
-def _header(name: str, size: int) -> bytes:
-    """Readable by all, dated 1970."""
-    return encode(TarEntry(name.encode(), Kind.FILE, size=size))
+def _header(name: str, size: int, mtime_ns: int = 0) -> bytes:
+    """Readable by all, dated 1970 unless said otherwise."""
+    return encode(TarEntry(name.encode(), Kind.FILE, size=size, mtime_ns=mtime_ns))
 
 
 async def _manifests(blobs: BlobStore, images: Sequence[SavedImage]) -> dict[Digest, Descriptor]:
@@ -94,11 +124,13 @@ async def _manifests(blobs: BlobStore, images: Sequence[SavedImage]) -> dict[Dig
 
 
 def _documents(images: Sequence[SavedImage], manifests: dict[Digest, Descriptor]) -> list[tuple[str, Any]]:
+    saved_ids = frozenset(saved.image.id for saved in images)
+    named = [("repositories", _repositories(images))] if any(saved.tags for saved in images) else []
     return [
         ("index.json", _index(images, manifests)),
-        ("manifest.json", [_entry(saved) for saved in images]),
+        ("manifest.json", [_entry(saved, saved_ids) for saved in images] or None),
         ("oci-layout", {"imageLayoutVersion": "1.0.0"}),
-        ("repositories", _repositories(images)),
+        *named,
     ]
 
 
@@ -108,7 +140,7 @@ def _index(images: Sequence[SavedImage], manifests: dict[Digest, Descriptor]) ->
         for saved in images
         for tag in saved.tags or (None,)
     ]
-    return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries or None}
 
 
 def _names(tag: Reference | None) -> dict[str, str]:
@@ -117,11 +149,14 @@ def _names(tag: Reference | None) -> dict[str, str]:
     return {"io.containerd.image.name": tag.canonical, "org.opencontainers.image.ref.name": tag.tag or ""}
 
 
-def _entry(saved: SavedImage) -> dict[str, Any]:
+def _entry(saved: SavedImage, others: frozenset[Digest]) -> dict[str, Any]:
+    parent = saved.image.parent
+    known = {"Parent": parent} if parent in others else {}
     return {
         "Config": f"blobs/sha256/{hex_of(saved.image.id)}",
         "RepoTags": [tag.familiar for tag in saved.tags] or None,
         "Layers": [f"blobs/sha256/{hex_of(layer.digest)}" for layer in saved.image.layers],
+        **known,
     }
 
 

@@ -35,11 +35,11 @@ class ImageHttp:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         registry = request.path == _V2 or request.path.startswith(f"{_V2}/")
-        if not await (self._may_enter(request) if registry else self._may(request)):
-            scheme = "Basic" if registry else "Bearer"
-            headers = {"WWW-Authenticate": f'{scheme} realm="seaway"'}
-            return _refuse(SpecError(401, "UNAUTHORIZED", "authentication required", headers))
         try:
+            if not await (self._may_enter(request) if registry else self._may(request)):
+                scheme = "Basic" if registry else "Bearer"
+                headers = {"WWW-Authenticate": f'{scheme} realm="seaway"'}
+                raise SpecError(401, "UNAUTHORIZED", "authentication required", headers)
             return await handler(request)
         except SpecError as error:
             return _refuse(error)

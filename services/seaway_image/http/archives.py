@@ -15,7 +15,7 @@ from seaway_image.archives.import_ import ImportOrder, import_image
 from seaway_image.archives.load import load
 from seaway_image.archives.save import choose, save
 from seaway_image.http.access import Access
-from seaway_image.oci.platforms import parse_platform
+from seaway_image.oci.platforms import parse_own_platform, parse_platform
 from seaway_image.store.image_changes import Cause, image_change
 from seaway_image.store.image_store import ImageStore
 from seaway_image.store.names import read_target
@@ -60,8 +60,8 @@ class ArchiveRoutes:
     async def _save(self, request: web.Request) -> web.StreamResponse:
         """The archive of the images `?names=…&names=…`."""
         names = request.query.getall("names", [])
-        if not 0 < len(names) <= _MAX_QUERY:
-            raise bad_request(f"names: give 1 to {_MAX_QUERY} images to save")
+        if len(names) > _MAX_QUERY:
+            raise bad_request(f"names: give at most {_MAX_QUERY} images to save")
         by = _by(request)
         saved = choose(self._store.table, names)
         self._store.publish([image_change("save", one.image.id, by=by) for one in saved])
@@ -110,7 +110,7 @@ def _import_order(request: web.Request) -> ImportOrder:
         source=query.get("source", "-"),
         by=_by(request),
     )
-    return replace(order, platform=parse_platform(platform)) if platform else order
+    return replace(order, platform=parse_own_platform(platform)) if platform else order
 
 
 class JsonLines:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from seaway_contracts.images import Healthcheck, History, ImageConfig
+from seaway_contracts.images import FormerContainer, Healthcheck, History, ImageConfig
+from seaway_contracts.version import VERSION
 from seaway_image.oci.configs import format_time
 from seaway_image.oci.digests import Digest
 from seaway_image.oci.platforms import Platform
@@ -28,6 +29,7 @@ def encode_config(
         "config": encode_run_config(config),
         "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
         "history": [_history(step) for step in history],
+        "docker_version": VERSION,
     }
     named = {"variant": platform.variant, "author": author, "comment": comment}
     document |= {key: text for key, text in named.items() if text}
@@ -50,8 +52,21 @@ def encode_run_config(config: ImageConfig) -> dict[str, Any]:
         "Healthcheck": _healthcheck(config.healthcheck),
         "OnBuild": list(config.on_build),
         "ArgsEscaped": config.args_escaped,
+        **(_former(config.former) if config.former else {}),
     }
     return {key: value for key, value in document.items() if value}
+
+
+def _former(former: FormerContainer) -> dict[str, Any]:
+    """Docker's names for it; without the container's host and image, which are nobody's business."""
+    return {
+        "AttachStdin": former.attach_stdin,
+        "AttachStdout": former.attach_stdout,
+        "AttachStderr": former.attach_stderr,
+        "Tty": former.tty,
+        "OpenStdin": former.open_stdin,
+        "StdinOnce": former.stdin_once,
+    }
 
 
 def _healthcheck(check: Healthcheck | None) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from seaway_contracts.errors import SeawayError, bad_request
-from seaway_contracts.images import Healthcheck, History, ImageConfig
+from seaway_contracts.images import FormerContainer, Healthcheck, History, ImageConfig
 from seaway_image.oci.digests import Digest, digest_of, parse_digest
 from seaway_image.oci.documents import MAX_CONFIG, parse_document
 from seaway_image.oci.manifests import MAX_LAYERS
@@ -38,6 +38,9 @@ class ImageDocument:
     config: ImageConfig
     diff_ids: tuple[Digest, ...]
     history: tuple[History, ...]
+    docker_version: str = ""
+    variant: str = ""
+    """As it is written; in `platform` it is in normal form."""
 
 
 def parse_config(data: bytes) -> ImageDocument:
@@ -60,6 +63,8 @@ def parse_config(data: bytes) -> ImageDocument:
         config=parse_run_config(_typed(document, "config", dict) or {}),
         diff_ids=tuple(_digest(item) for item in diff_ids),
         history=history,
+        docker_version=_text(document, "docker_version"),
+        variant=_text(document, "variant"),
     )
 
 
@@ -98,7 +103,23 @@ def parse_run_config(value: dict[str, Any]) -> ImageConfig:
         healthcheck=_healthcheck(_typed(value, "Healthcheck", dict)),
         on_build=_checked(value, "OnBuild", lambda text: check_line(text, "OnBuild"), MAX_LIST),
         args_escaped=bool(_typed(value, "ArgsEscaped", bool)),
+        former=_former(value),
     )
+
+
+def _former(value: dict[str, Any]) -> FormerContainer | None:
+    found = FormerContainer(
+        hostname=_text(value, "Hostname"),
+        domainname=_text(value, "Domainname"),
+        attach_stdin=bool(_typed(value, "AttachStdin", bool)),
+        attach_stdout=bool(_typed(value, "AttachStdout", bool)),
+        attach_stderr=bool(_typed(value, "AttachStderr", bool)),
+        tty=bool(_typed(value, "Tty", bool)),
+        open_stdin=bool(_typed(value, "OpenStdin", bool)),
+        stdin_once=bool(_typed(value, "StdinOnce", bool)),
+        image=_text(value, "Image"),
+    )
+    return found if found != FormerContainer() else None
 
 
 def _typed(value: dict[str, Any], key: str, kind: type) -> Any:

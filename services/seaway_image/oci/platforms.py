@@ -2,13 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from seaway_contracts.errors import bad_request
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_VARIANT: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_KNOWN: Final = frozenset(
+    {
+        *("386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "loong64", "mips", "mipsle", "mips64"),
+        *("mips64le", "mips64p32", "mips64p32le", "ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x"),
+        *("sparc", "sparc64", "wasm"),
+    }
+)
 _ARCHITECTURES: Final = {
     "x86_64": "amd64",
     "x86-64": "amd64",
@@ -60,13 +66,30 @@ def normal_platform(os: str, architecture: str, variant: str = "") -> Platform:
 
 def parse_platform(text: str) -> Platform:
     """`os`, `arch`, `os/arch` or `os/arch/variant`, as the Docker API takes it; raises SeawayError(BAD_REQUEST)."""
-    parts = text.split("/")
-    bounds = (_WORD, _WORD, _VARIANT)
-    if len(parts) > 3 or not all(b.fullmatch(p) for b, p in zip(bounds, parts, strict=False)):
-        raise bad_request(f'"{text[:100]}": unknown operating system or architecture: invalid argument')
-    if len(parts) == 1:
-        return Platform(os=parts[0].lower()) if parts[0].lower() in _SYSTEMS else normal_platform("linux", parts[0])
-    return normal_platform(*parts)
+    shown, parts = text[:100], ["darwin" if part.lower() == "macos" else part for part in text.split("/")]
+    for part in parts:
+        if not _WORD.fullmatch(part):
+            raise bad_request(
+                f'"{part[:100]}" is an invalid component of "{shown}": '
+                'platform specifier component must match "^[A-Za-z0-9_-]+$": invalid argument'
+            )
+    if len(parts) > 3:
+        raise bad_request(f'"{shown}": cannot parse platform specifier: invalid argument')
+    if len(parts) > 1:
+        return normal_platform(*parts)
+    if parts[0].lower() in _SYSTEMS:
+        return Platform(os=parts[0].lower())
+    found = normal_platform("linux", parts[0])
+    if found.architecture not in _KNOWN:
+        raise bad_request(f'"{shown}": unknown operating system or architecture: invalid argument')
+    return found
+
+
+def parse_own_platform(text: str) -> Platform:
+    """The same for what an image is to say of itself: arm64 with a variant has that of v8, as containerd reads it."""
+    found = parse_platform(text)
+    whole = text.count("/") == 2 and found.architecture == "arm64" and not found.variant
+    return replace(found, variant="v8") if whole else found
 
 
 def acceptable(wanted: Platform) -> Sequence[Platform]:

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeGuard
 from urllib.parse import urlencode, urlsplit
 
 from seaway_contracts.errors import Code, SeawayError
@@ -25,10 +25,11 @@ class Challenge:
 
 @dataclass(frozen=True)
 class Token:
-    """A bearer token and how long it is good for, in seconds."""
+    """A bearer token and how long it is good for, in seconds; an identity (refresh) token, where one came with it."""
 
     value: str
     life_s: float
+    identity_token: str = field(default="", repr=False)
 
 
 def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
@@ -52,10 +53,10 @@ def is_scope_refusal(challenges: Sequence[Challenge]) -> bool:
     return any(one.parameters.get("error") == "insufficient_scope" for one in challenges)
 
 
-def token_url(challenge: Challenge, scope: str, account: str) -> str:
-    """The URL to GET a token from (distribution spec, token authentication)."""
+def token_url(challenge: Challenge, scope: str, account: str, *, offline: bool = False) -> str:
+    """The URL to GET a token from (distribution spec, token authentication); `offline`: with an identity token."""
     query = [("account", account)] if account else []
-    query += [("client_id", "seaway")]
+    query += [("client_id", "seaway")] + ([("offline_token", "true")] if offline else [])
     query += [(key, challenge.parameters[key]) for key in ("service",) if key in challenge.parameters]
     query += [("scope", one) for one in scope.split(" ") if one]
     realm = challenge.parameters.get("realm", "")
@@ -77,7 +78,13 @@ def parse_token(data: bytes) -> Token:
     """The token in an authorization server's answer; raises SeawayError(UNAUTHORIZED) if there is none."""
     document: dict[str, Any] = parse_document(data, "token response", limit=MAX_TOKEN)
     value = document.get("token") or document.get("access_token")
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+    if not _is_token(value):
         raise SeawayError(Code.UNAUTHORIZED, "authorization server did not include a token in the response")
-    life = document.get("expires_in")
-    return Token(value, max(_MIN_LIFE_S, float(life)) if isinstance(life, int) else _MIN_LIFE_S)
+    life, refresh = document.get("expires_in"), document.get("refresh_token")
+    life_s = max(_MIN_LIFE_S, float(life)) if isinstance(life, int) else _MIN_LIFE_S
+    return Token(value, life_s, refresh if _is_token(refresh) else "")
+
+
+def _is_token(value: Any) -> TypeGuard[str]:
+    """Whether it is a text that a header can carry."""
+    return isinstance(value, str) and bool(value) and value.isascii() and value.isprintable()

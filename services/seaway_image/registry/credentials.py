@@ -23,8 +23,8 @@ class Credentials:
 
     @property
     def basic(self) -> str:
-        """The value of a Basic `Authorization` header; empty without a user name."""
-        if not self.username:
+        """The value of a Basic `Authorization` header; empty without user name or password, as in Docker."""
+        if not self.username or not self.password:
             return ""
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 

@@ -1,27 +1,31 @@
 """Where a registry is reached, and where a request may be led from there. Pure.
 
-A registry is a stranger. It may send us to another host (redirect, token realm), so each such URL is judged here:
-never from the outside to this machine or to link-local addresses, never down from HTTPS to HTTP, never with the
-credentials that were meant for another host, and never with credentials over plain HTTP beyond the loopback.
+A registry may have mirrors, which are asked before it and never get its credentials. Both are strangers: they may send
+us to another host (redirect, token realm), so each such URL is judged here: never from the outside to this machine or
+to link-local addresses, never down from HTTPS to HTTP, never with the credentials that were meant for another host, and
+never with credentials over plain HTTP beyond the loopback.
 """
 
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from seaway_contracts.errors import Code, SeawayError, bad_request
 from seaway_docker.references import DEFAULT_DOMAIN
 from seaway_kit.addresses import ip_of, is_loopback
 
 _HUB_HOST: Final = "registry-1.docker.io"
+_HUB_NAMES: Final = frozenset({DEFAULT_DOMAIN, "index.docker.io", _HUB_HOST})
 _PORTS: Final = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True)
 class RegistrySettings:
-    """What the operator configured. `mirrors`: base URLs for Docker Hub; `insecure`: `host`, `host:port` or a CIDR."""
+    """What the operator configured. `mirrors`: `REGISTRY=URL`, or a URL alone, which is for Docker Hub;
+    `insecure`: `host`, `host:port` or a CIDR.
+    """
 
     mirrors: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
@@ -42,20 +46,45 @@ class Endpoint:
 
 
 def endpoints_for(domain: str, settings: RegistrySettings) -> Sequence[Endpoint]:
-    """The endpoints to try for `domain`, in order; raises SeawayError(BAD_REQUEST) for a mirror that is no URL."""
+    """The endpoints to try for `domain`, in order: its mirrors, then itself. Raises as `mirrors_by_registry`."""
+    mirrors = [_mirror(url, settings) for url in mirrors_by_registry(settings.mirrors).get(domain, ())]
     if domain == DEFAULT_DOMAIN:
-        mirrors = [_mirror(url, settings) for url in settings.mirrors]
         return [*mirrors, Endpoint(f"https://{_HUB_HOST}")]
     if is_insecure(domain, settings):
-        return [Endpoint(f"https://{domain}", verify=False), Endpoint(f"http://{domain}")]
-    return [Endpoint(f"https://{domain}")]
+        return [*mirrors, Endpoint(f"https://{domain}", verify=False), Endpoint(f"http://{domain}")]
+    return [*mirrors, Endpoint(f"https://{domain}")]
+
+
+def mirrors_by_registry(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Base URLs of the mirrors of each registry, in their order. Raises SeawayError(BAD_REQUEST) for no mirror."""
+    found: dict[str, list[str]] = {}
+    for text in given:
+        registry, url = _of_mirror(text)
+        found.setdefault(registry, []).append(url)
+    return {registry: tuple(urls) for registry, urls in found.items()}
+
+
+def _of_mirror(text: str) -> tuple[str, str]:
+    """The registry and the mirror's base URL."""
+    name, equals, url = text.partition("=")
+    if not equals or "://" in name:
+        name, url = DEFAULT_DOMAIN, text
+    wrong = bad_request(f"registry mirror {text!r}: write URL, or REGISTRY=URL, such as quay.io=https://mirror.example")
+    try:
+        place, registry = urlsplit(url), urlsplit(f"//{name}")
+        origin(url)
+        sound = registry.netloc == name and bool(registry.hostname) and "@" not in name
+    except ValueError:
+        raise wrong from None
+    if not sound:
+        raise wrong
+    if place.scheme not in _PORTS or not place.hostname or place.query or place.fragment or "@" in place.netloc:
+        raise bad_request(f"registry mirror {text!r}: {url!r} is no http(s) URL without user and query")
+    return DEFAULT_DOMAIN if name in _HUB_NAMES else name, url.rstrip("/")
 
 
 def _mirror(url: str, settings: RegistrySettings) -> Endpoint:
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.username is not None:
-        raise bad_request(f"registry mirror {url!r} is no http(s) URL without user and query")
-    return Endpoint(url.rstrip("/"), verify=not is_insecure(parts.netloc, settings), trusted=False)
+    return Endpoint(url, verify=not is_insecure(urlsplit(url).netloc, settings), trusted=False)
 
 
 def is_insecure(domain: str, settings: RegistrySettings) -> bool:
@@ -83,6 +112,21 @@ def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port: equal for URLs to which the same credentials may go."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
+
+
+def follow(endpoint: Endpoint, base: str, target: str, what: str) -> str:
+    """Where `target`, which may be relative to `base`, leads; raises as `check_hop`."""
+    try:
+        joined = urljoin(base, target)
+    except ValueError:
+        raise _refused(endpoint, target, what, "it is no URL") from None
+    return check_hop(endpoint, joined, what)
+
+
+def is_same_host(first: str, second: str) -> bool:
+    """Whether two URLs are at one host, whatever their ports."""
+    one, other = (urlsplit(url).hostname or "" for url in (first, second))
+    return one.lower() == other.lower()
 
 
 def check_hop(endpoint: Endpoint, target: str, what: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from seaway_contracts.errors import Code, SeawayError, bad_request
+from seaway_contracts.errors import Code, SeawayError, bad_request, internal
 from seaway_docker.references import Reference
 from seaway_image.oci.configs import ImageDocument, parse_config
 from seaway_image.oci.digests import Digest, parse_digest, short
@@ -15,13 +15,16 @@ from seaway_image.oci.manifests import MAX_NESTING, Descriptor, Manifest, parse_
 from seaway_image.oci.platforms import Platform
 from seaway_image.registry.credentials import Credentials
 from seaway_image.registry.endpoints import RegistrySettings
-from seaway_image.registry.pull_plan import PlannedLayer, asked, check_platform, closing_lines, plan_layers
+from seaway_image.registry.pull_plan import PlannedLayer, asked, check_platform, plan_layers, status_text
+from seaway_image.registry.push_plan import compression_in
 from seaway_image.registry.session import RegistrySession
-from seaway_image.registry.transport import HttpTransport
+from seaway_image.registry.transport import HttpTransport, Unreachable
 from seaway_image.store.blobs import Lease
 from seaway_image.store.image_changes import Cause, ImageChange, image_change
 from seaway_image.store.image_store import ImageStore
+from seaway_image.store.names import StoredImage
 from seaway_image.store.progress import Emit, Progress, SharedWork
+from seaway_image.store.remote_blobs import RemoteBlob
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_kit.tasks import Tasks
 
@@ -32,8 +35,9 @@ _RESUMABLE: Final = frozenset({Code.UNAVAILABLE, Code.TIMEOUT, Code.INTERNAL})
 
 @dataclass(frozen=True)
 class PullOrder:
-    """What to pull. `platform` None: the default one, and no complaint if a single manifest is for another.
+    """What to pull; a reference without tag and digest means all tags.
 
+    `platform` None: the default one, and no complaint if a single manifest is for another.
     `cause` and `actor`: by which command, and who asked.
     """
 
@@ -42,6 +46,11 @@ class PullOrder:
     credentials: Credentials = Credentials()  # noqa: RUF009 — frozen, so one for all is right
     cause: str = ""
     actor: str = ""
+
+    @property
+    def every_tag(self) -> bool:
+        """Whether all tags of the repository are wanted."""
+        return self.reference.tag is None and self.reference.digest is None
 
     def change(self, image: Digest) -> ImageChange:
         """What is told of a pull that ended well."""
@@ -83,7 +92,10 @@ class Pulls:
 
     def _start(self, key: tuple[str, Platform | None, str], order: PullOrder) -> SharedWork:
         async def work(emit: Emit) -> None:
-            await _Pull(self._store, self._session(order), order, self._default, self._slots, emit).run()
+            try:
+                await self._pull(order, emit)
+            except Unreachable as error:  # Docker's status for it is 500
+                raise internal(error.message) from error
 
         shared: SharedWork
 
@@ -93,6 +105,15 @@ class Pulls:
 
         shared = SharedWork(f"pull {key[0]}", work, self._tasks, ended)
         return shared
+
+    async def _pull(self, order: PullOrder, emit: Emit) -> None:
+        session = self._session(order)
+        references = await session.tags() if order.every_tag else [order.reference]
+        newer = False
+        for reference in references:
+            one = _Pull(self._store, session, order, reference, self._default, self._slots, emit)
+            newer |= await one.run(is_last=reference is references[-1])
+        emit(Progress(status_text(order.reference, newer=newer)))
 
     def _session(self, order: PullOrder) -> RegistrySession:
         return RegistrySession(self._transport, order.reference, self._settings, order.credentials)
@@ -104,6 +125,7 @@ class _Pull:
         store: ImageStore,
         session: RegistrySession,
         order: PullOrder,
+        reference: Reference,
         default: Platform,
         slots: asyncio.Semaphore,
         emit: Emit,
@@ -111,22 +133,23 @@ class _Pull:
         self._store = store
         self._session = session
         self._order = order
+        self._reference = reference
         self._default = default
         self._slots = slots
         self._emit = emit
 
-    async def run(self) -> None:
-        """Pull."""
+    async def run(self, *, is_last: bool) -> bool:
+        """Pull; whether anything has changed. The last one of an order tells of the order."""
         with self._store.blobs.lease() as lease:
             try:
-                await self._run(lease)
+                return await self._run(lease, is_last)
             except SeawayError as error:
                 if error.code not in _RESUMABLE:
                     self._store.discard(lease)
                 raise
 
-    async def _run(self, lease: Lease) -> None:
-        reference = self._order.reference
+    async def _run(self, lease: Lease, is_last: bool) -> bool:
+        reference = self._reference
         first = await self._session.manifest(asked(reference))
         named = await self._store.blobs.put(first.data, lease=lease)
         manifest_digest, manifest = await self._choose(first.data, first.media_type, lease)
@@ -139,12 +162,13 @@ class _Pull:
         image = await self._store.check(manifest_digest)
         reach(Failpoint.PULL_CHECKED)
         tags = [] if reference.digest else [reference.with_default_tag()]
-        told = [self._order.change(image.id)]
+        told = [self._order.change(image.id)] if is_last else []
         await self._store.register(image, tags=tags, digests=[(reference, named.digest)], told=told)
         reach(Failpoint.PULL_TOLD)
+        remember(self._store, image, reference)
         moved = any(before.get(tag.canonical) != image.id for tag in tags)
-        for line in closing_lines(reference, named.digest, newer=newer or moved):
-            self._emit(Progress(line))
+        self._emit(Progress(f"Digest: {named.digest}"))
+        return newer or moved
 
     async def _choose(self, data: bytes, media_type: str, lease: Lease) -> tuple[Digest, Manifest]:
         """Down through indexes to the manifest for the platform."""
@@ -207,6 +231,20 @@ class _Pull:
             if writer is not None:
                 await self._session.download(blob, writer, progress)
         reach(Failpoint.PULL_BLOB)
+
+
+def remember(store: ImageStore, image: StoredImage, repository: Reference) -> None:
+    """The repository has the image's layers: pushes need not send them there again."""
+    for layer in image.layers:
+        store.sources.add(
+            RemoteBlob(
+                diff_id=layer.diff_id,
+                digest=layer.digest,
+                size=layer.size,
+                compression=compression_in(layer.media_type),
+                repository=repository.name,
+            )
+        )
 
 
 class _Meter:

@@ -1,6 +1,6 @@
 """Decisions of a pull: what to ask for, what is still to fetch, what to say. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from seaway_contracts.errors import bad_request, not_found
@@ -50,10 +50,10 @@ def asked(reference: Reference) -> str:
     return reference.digest or reference.tag or "latest"
 
 
-def closing_lines(reference: Reference, digest: Digest, *, newer: bool) -> Sequence[str]:
-    """The last two lines of a pull."""
+def status_text(reference: Reference, *, newer: bool) -> str:
+    """The last line of a pull."""
     what = "Downloaded newer image" if newer else "Image is up to date"
-    return f"Digest: {digest}", f"Status: {what} for {_shown(reference)}"
+    return f"Status: {what} for {_shown(reference)}"
 
 
 def _shown(reference: Reference) -> str:

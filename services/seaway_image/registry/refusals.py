@@ -28,11 +28,18 @@ class Refusal(Exception):
     code: str
     message: str
     retry_after_s: float | None = None
+    bare: bool = False
+    """Whether the registry has said nothing but the code: neither a sentence of its own nor details."""
 
     def __str__(self) -> str:
         if not self.code:
             return self.message
-        return f"{self.code.lower().replace('_', ' ')}: {self.message}"
+        return f"{self.words}: {self.message}"
+
+    @property
+    def words(self) -> str:
+        """The code as Docker writes it."""
+        return self.code.lower().replace("_", " ")
 
     @property
     def transient(self) -> bool:
@@ -43,26 +50,32 @@ class Refusal(Exception):
 def parse_refusal(status: int, reason: str, body: bytes, retry_after: str = "") -> Refusal:
     """The refusal in a response: the first of its `errors`, or what its status says."""
     wait = float(retry_after) if retry_after.isdigit() else None
-    code, message = _first_error(body[:_BODY])
+    code, message, detailed = _first_error(body[:_BODY])
     if not code and status in _BY_STATUS:
         code = _BY_STATUS[status]
     if not code:
         return Refusal(status, "", f"received unexpected HTTP status: {status} {reason}".rstrip(), wait)
-    return Refusal(status, code, message or _DEFAULTS.get(code, reason or "refused"), wait)
+    said = message or _DEFAULTS.get(code, reason or "refused")
+    return Refusal(status, code, said, wait, bare=not detailed and message == _DEFAULTS.get(code))
 
 
-def _first_error(body: bytes) -> tuple[str, str]:
+def _first_error(body: bytes) -> tuple[str, str, bool]:
+    """Code, sentence, and whether there are details."""
     try:
         document = parse_json(body, "registry error")
     except SeawayError:
-        return "", ""
+        return "", "", False
     errors: Any = document.get("errors") if isinstance(document, dict) else None
     first = errors[0] if isinstance(errors, list) and errors else None
     if not isinstance(first, dict):
-        return "", ""
+        return "", "", False
     code, message = first.get("code"), first.get("message")
     clean = "".join(sign for sign in str(message or "") if sign.isprintable())
-    return (str(code)[:64] if isinstance(code, str) and code.isascii() and code.isprintable() else ""), clean[:_TEXT]
+    return (
+        (str(code)[:64] if isinstance(code, str) and code.isascii() and code.isprintable() else ""),
+        clean[:_TEXT],
+        bool(first.get("detail")),
+    )
 
 
 class Unauthorized(SeawayError):
@@ -80,6 +93,8 @@ def denied() -> Refusal:
 def docker_error(refusal: Refusal, repository: Reference, reference: str = "") -> SeawayError:
     """The refusal of a pull in Docker's words; `reference` is the tag or digest that was asked for."""
     name = repository.familiar_name
+    if refusal.bare and refusal.code == "DENIED":
+        return SeawayError(Code.INTERNAL, refusal.words)
     if refusal.code == "DENIED":
         text = f"pull access denied for {name}, repository does not exist or may require 'docker login': {refusal}"
         return SeawayError(Code.NOT_FOUND, text)
@@ -92,3 +107,9 @@ def docker_error(refusal: Refusal, repository: Reference, reference: str = "") -
     if refusal.code == "UNAUTHORIZED":
         return Unauthorized(str(refusal))
     return SeawayError(Code.UNAVAILABLE if refusal.transient else Code.INTERNAL, str(refusal))
+
+
+def push_error(refusal: Refusal) -> SeawayError:
+    """The refusal of a push in Docker's words."""
+    text = refusal.words if refusal.bare else str(refusal)
+    return SeawayError(Code.UNAVAILABLE if refusal.transient else Code.INTERNAL, text)

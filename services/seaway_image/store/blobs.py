@@ -45,23 +45,26 @@ class Lease:
 
 
 class BlobStore:
-    """Blobs by digest. One process owns a root; any number of operations may run in it at once."""
+    """Blobs by digest. One process owns a root; any number of operations may run in it at once.
+
+    `tmp` holds what is being made: `*.ingest` there goes when a process starts.
+    """
 
     def __init__(self, root: Path, *, max_blob: int = MAX_BLOB) -> None:
         self.root = root
         self.max_blob = max_blob
         self._blobs = root / "blobs" / "sha256"
-        self._tmp = root / "tmp"
+        self.tmp = root / "tmp"
         self._leases: set[Lease] = set()
         self._locks: WeakValueDictionary[Digest, asyncio.Lock] = WeakValueDictionary()
 
     def open(self, *, now: float | None = None, partial_grace_s: float = PARTIAL_GRACE_S) -> None:
         """Make the directories and sweep what an earlier process left: all `*.ingest`, and old partials."""
         with storage_errors(self.root):
-            for directory in (self._blobs, self._tmp):
+            for directory in (self._blobs, self.tmp):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             oldest = (time.time() if now is None else now) - partial_grace_s
-            for path in self._tmp.iterdir():
+            for path in self.tmp.iterdir():
                 if path.suffix != ".partial" or path.stat().st_mtime < oldest:
                     path.unlink(missing_ok=True)
 
@@ -124,7 +127,7 @@ class BlobStore:
         if lease is not None and digest is not None:
             lease.hold(digest)
         if digest is None:
-            writer = BlobWriter(self._tmp, limit=self.max_blob, size=size)
+            writer = BlobWriter(self.tmp, limit=self.max_blob, size=size)
             async with self._filling(writer, lease):
                 yield writer
             return
@@ -132,7 +135,7 @@ class BlobStore:
             if self.size(digest) is not None:
                 yield None
                 return
-            writer = BlobWriter(self._tmp, limit=self.max_blob, digest=digest, size=size)
+            writer = BlobWriter(self.tmp, limit=self.max_blob, digest=digest, size=size)
             async with self._filling(writer, lease):
                 yield writer
 
@@ -168,7 +171,7 @@ class BlobStore:
         """Take away what this operation made and nobody needs: for an operation that failed or stored too much."""
         others: set[Digest] = set().union(*(other.held for other in self._leases if other is not lease))
         for digest in (lease.held | lease.created) - referenced - others:
-            (self._tmp / f"{hex_of(digest)}.partial").unlink(missing_ok=True)
+            (self.tmp / f"{hex_of(digest)}.partial").unlink(missing_ok=True)
             if digest in lease.created:
                 self.path(digest).unlink(missing_ok=True)
 

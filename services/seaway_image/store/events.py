@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _CHANNELS: Final[dict[str, EventChannel[ImageEvent]]] = {
     "pull": catalogue.IMAGE_PULL,
+    "push": catalogue.IMAGE_PUSH,
     "tag": catalogue.IMAGE_TAG,
     "untag": catalogue.IMAGE_UNTAG,
     "delete": catalogue.IMAGE_DELETE,

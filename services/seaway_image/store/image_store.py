@@ -3,7 +3,8 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +16,13 @@ from seaway_image.oci.digests import Digest
 from seaway_image.oci.documents import MAX_CONFIG, MAX_MANIFEST
 from seaway_image.oci.manifests import Descriptor, Manifest, encode_manifest, parse_manifest
 from seaway_image.store.blobs import Blob, BlobStore, Lease
+from seaway_image.store.change_log import ChangeLog
 from seaway_image.store.durable import write_file
 from seaway_image.store.image_changes import NOBODY, Cause, ImageChange, image_change
 from seaway_image.store.layers import LayerFacts, measure_layer
 from seaway_image.store.names import NameTable, Outcome, StoredImage, StoredLayer, read_table, read_target, resolve
-from seaway_image.store.removal import remove
+from seaway_image.store.removal import Removal, remove, remove_unused
+from seaway_image.store.sources import BlobSources
 from seaway_kit.failpoints import Failpoint, reach
 
 COLLECT_GRACE_S: Final = 3600.0
@@ -31,6 +34,26 @@ def _nobody(_: Sequence[ImageChange]) -> None:
     """Nobody wants to know."""
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A checked image on its way into the table. `tagged_ns`: when a user gave it its tags."""
+
+    image: StoredImage
+    tags: Sequence[Reference] = ()
+    digests: Sequence[tuple[Reference, Digest]] = ()
+    told: Sequence[ImageChange] = ()
+    tagged_ns: int | None = None
+
+    def entered(self, table: NameTable) -> NameTable:
+        """The table with it."""
+        table = table.with_image(self.image)
+        for tag in self.tags:
+            table = table.with_tag(tag, self.image.id, self.tagged_ns)
+        for repository, digest in self.digests:
+            table = table.with_digest(repository, digest, self.image.id)
+        return table.with_news(self.told)
+
+
 class ImageStore:
     """All images of the cluster. One process owns a root. `tell` hears of each change once it stands on disk.
 
@@ -40,16 +63,20 @@ class ImageStore:
     def __init__(self, root: Path, *, clock_ns: Callable[[], int] = time.time_ns, tell: Tell = _nobody) -> None:
         self.blobs = BlobStore(root)
         self.table = NameTable()
+        self.sources = BlobSources(root / "sources.jsonl")
         self._path = root / "names.json"
         self._clock_ns = clock_ns
         self._tell = tell
         self._changing = asyncio.Lock()
+        self.changes = ChangeLog(secrets.token_hex(8))
         self._documents: dict[Digest, ImageDocument] = {}
+        self._records: dict[Digest, ImageRecord] = {}
         self._facts: dict[Digest, LayerFacts] = {}
 
     def open(self) -> None:
         """Read the table, sweep leftovers; raises SeawayError(INTERNAL) if the table can't be read."""
         self.blobs.open()
+        self.sources.open()
         try:
             self.table = read_table(self._path.read_bytes(), self._path)
         except FileNotFoundError:
@@ -66,13 +93,24 @@ class ImageStore:
 
     async def all(self) -> list[ImageRecord]:
         """All images, newest first."""
-        records = [await self.record(image) for image in self.table.images]
+        return await self.records(self.table.images)
+
+    async def records(self, images: Iterable[Digest]) -> list[ImageRecord]:
+        """These images, newest first, but for any that goes meanwhile."""
+        records = [await self.record(image) for image in tuple(images) if image in self.table.images]
         return sorted(records, key=lambda record: (-record.created_ns, record.id))
 
     async def record(self, image: Digest) -> ImageRecord:
         """What the other services know of an image."""
+        if (known := self._records.get(image)) is not None:
+            return known
         document = await self.document(image)
-        stored = self.table.images[image]
+        record = self._record(document, self.table.images[image])
+        self._records[image] = record
+        return record
+
+    def _record(self, document: ImageDocument, stored: StoredImage) -> ImageRecord:
+        image = document.id
         return ImageRecord(
             id=image,
             repo_tags=tuple(name.familiar for name in self.table.tags_of(image)),
@@ -81,13 +119,15 @@ class ImageStore:
             size=stored.size,
             architecture=document.platform.architecture,
             os=document.platform.os,
-            variant=document.platform.variant,
+            variant=document.variant,
             author=document.author,
             comment=document.comment,
             config=document.config,
             layers=tuple(Layer.model_validate(layer.model_dump()) for layer in stored.layers),
             history=document.history,
             last_tag_ns=stored.last_tag_ns,
+            parent=stored.parent or "",
+            docker_version=document.docker_version,
         )
 
     async def document(self, image: Digest) -> ImageDocument:
@@ -120,6 +160,8 @@ class ImageStore:
             return table
 
     def _enter(self, table: NameTable) -> None:
+        for image in self.changes.note(self.table, table):
+            self._records.pop(image, None)
         self.table = table
         reach(Failpoint.IMAGE_NAMED)
         self._tell(table.news)
@@ -150,9 +192,24 @@ class ImageStore:
         await self.change(change)
 
     async def remove(
-        self, text: str, *, force: bool = False, in_use: Sequence[ImageInUse] = (), by: Cause = NOBODY
+        self,
+        text: str,
+        *,
+        force: bool = False,
+        prune: bool = True,
+        in_use: Sequence[ImageInUse] = (),
+        by: Cause = NOBODY,
     ) -> Outcome:
         """Untag or delete, as Docker does, once for each command; blobs that nobody needs go at the next collection."""
+        return await self._remove(lambda table: remove(table, text, force=force, in_use=in_use, prune=prune), by)
+
+    async def remove_unused(
+        self, images: Iterable[Digest], in_use: Sequence[ImageInUse] = (), by: Cause = NOBODY
+    ) -> Outcome:
+        """The same for many, in one change; those that can't go stay."""
+        return await self._remove(lambda table: remove_unused(table, images, in_use), by)
+
+    async def _remove(self, removed: Callable[[NameTable], Removal], by: Cause) -> Outcome:
         now = self._clock_ns()
         outcomes: list[Outcome] = []
 
@@ -160,7 +217,7 @@ class ImageStore:
             if (known := table.outcome_of(by.command)) is not None:
                 outcomes.append(known)
                 return table
-            done = remove(table, text, force=force, in_use=in_use)
+            done = removed(table)
             outcomes.append(Outcome(command=by.command, time_ns=now, items=done.items, reclaimed=done.reclaimed))
             return done.table.with_outcome(outcomes[-1]).with_news(done.changes(by))
 
@@ -195,10 +252,12 @@ class ImageStore:
 
     async def facts(self, layer: Digest) -> LayerFacts:
         """What is in a stored layer blob: known from an image that has it, or found by inflating it."""
-        for image in self.table.images.values():
-            for known in image.layers:
-                if known.digest == layer:
-                    return LayerFacts(known.diff_id, known.diff_size)
+        if layer not in self._facts:
+            self._facts |= {
+                known.digest: LayerFacts(known.diff_id, known.diff_size)
+                for image in self.table.images.values()
+                for known in image.layers
+            }
         if layer not in self._facts:
             self.blobs.require(layer)
             self._facts[layer] = await measure_layer(self.blobs.path(layer))
@@ -247,16 +306,18 @@ class ImageStore:
         tags: Sequence[Reference] = (),
         digests: Sequence[tuple[Reference, Digest]] = (),
         told: Sequence[ImageChange] = (),
+        tagged_ns: int | None = None,
     ) -> None:
-        """Enter a checked image with its names, and what is told of it, all at once."""
+        """Enter a checked image with its names, and what is told of it, all at once. `tagged_ns`: as a user's tag."""
+        await self.register_all([Entry(image, tags, digests, told, tagged_ns)])
+
+    async def register_all(self, entries: Sequence["Entry"]) -> None:
+        """The same for many, in one change."""
 
         def change(table: NameTable) -> NameTable:
-            table = table.with_image(image)
-            for tag in tags:
-                table = table.with_tag(tag, image.id)
-            for repository, digest in digests:
-                table = table.with_digest(repository, digest, image.id)
-            return table.with_news(told)
+            for entry in entries:
+                table = entry.entered(table)
+            return table
 
         await self.change(change)
 

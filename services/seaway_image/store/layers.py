@@ -71,11 +71,13 @@ def inflated(path: Path) -> Generator[bytes, None, None]:
 
 
 def check_tar(path: Path) -> None:
-    """Raise SeawayError(BAD_REQUEST) unless a tar may begin as this layer blob does; blocks."""
+    """Raise SeawayError(BAD_REQUEST) unless a tar may begin as this layer blob does; blocks. An empty file is one."""
     head = b""
     with closing(inflated(path)) as pieces:
         while len(head) < BLOCK and (piece := next(pieces, b"")):
             head += piece
+    if not head:
+        return
     if len(head) < BLOCK:
         raise bad_request("the archive is no tar: it is shorter than a header")
     if head[:BLOCK] != bytes(BLOCK):

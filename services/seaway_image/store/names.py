@@ -3,7 +3,9 @@
 Tags and digests are kept in canonical form (`docker.io/library/busybox:latest`); users see the familiar one.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -43,7 +45,10 @@ class StoredLayer(BaseModel):
 
 
 class StoredImage(BaseModel):
-    """An image in the store. `id` is its config's digest; `last_tag_ns` in Unix nanoseconds, 0 if never tagged."""
+    """An image in the store. `id` is its config's digest; `last_tag_ns` in Unix nanoseconds, 0 if never tagged.
+
+    `parent`: the image that this one was made of, here or in the engine that saved both. It may be gone.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,6 +56,7 @@ class StoredImage(BaseModel):
     manifest: Digest
     layers: tuple[StoredLayer, ...]
     last_tag_ns: int = 0
+    parent: Digest | None = None
 
     @property
     def size(self) -> int:
@@ -92,11 +98,11 @@ class NameTable(BaseModel):
 
     def tags_of(self, image: Digest) -> tuple[Reference, ...]:
         """The tags of an image, in order of their text."""
-        return tuple(parse_reference(name) for name, holder in sorted(self.tags.items()) if holder == image)
+        return _names_by_image(self.tags).get(image, ())
 
     def digests_of(self, image: Digest) -> tuple[Reference, ...]:
         """The `repository@digest` names of an image, in order of their text."""
-        return tuple(parse_reference(name) for name, holder in sorted(self.digests.items()) if holder == image)
+        return _names_by_image(self.digests).get(image, ())
 
     def blobs(self) -> frozenset[Digest]:
         """All blobs that any image needs, indexes known by digest among them."""
@@ -127,6 +133,13 @@ class NameTable(BaseModel):
         if image.id in self.images:
             return self
         return self.model_copy(update={"images": self.images | {image.id: image}})
+
+    def family_of(self, image: Digest) -> frozenset[Digest]:
+        """The image and all that were made of it, or of those."""
+        found = {image}
+        while more := {one.id for one in self.images.values() if one.parent in found} - found:
+            found |= more
+        return frozenset(found)
 
     def with_tag(self, target: Reference, image: Digest, now_ns: int | None = None) -> "NameTable":
         """With the tag `target` on this image, taken from whichever image had it.
@@ -160,33 +173,52 @@ class NameTable(BaseModel):
         """With the registry's part replaced."""
         return self if registry is self.registry else self.model_copy(update={"registry": registry})
 
-    def without_image(self, image: Digest) -> "NameTable":
-        """Without this image and all its names."""
-        names = [name for name, holder in self.tags.items() if holder == image]
-        table = self.with_registry(self.registry.without_tags(names)).model_copy(
-            update={
-                "images": {key: kept for key, kept in self.images.items() if key != image},
-                "tags": {name: holder for name, holder in self.tags.items() if holder != image},
-                "digests": {name: holder for name, holder in self.digests.items() if holder != image},
-            }
-        )
-        return table._without_pushes_of(image)
-
-    def _without_pushes_of(self, image: Digest) -> "NameTable":
-        """Without what was pushed of an image that is gone, unless another name leads there."""
-        registry = self.registry
+    def without_pushes_of(self, images: Collection[Digest]) -> "NameTable":
+        """Without what was pushed of images that are gone, unless another name leads there."""
+        gone = frozenset(images)
+        if not gone or not self.registry.repositories:
+            return self
+        registry, roots = self.registry, self.roots()
         for repository, there in self.registry.repositories.items():
-            own = [digest for digest in there if image in registry.manifests[digest].blobs]
+            own = [digest for digest in there if not gone.isdisjoint(registry.manifests[digest].blobs)]
             if own:
-                gone = registry.related(repository, own) - registry.reachable(repository, self.roots_in(repository))
-                registry = registry.without_manifests(repository, gone)
+                kept = registry.reachable(repository, roots.get(repository, ()))
+                registry = registry.without_manifests(repository, registry.related(repository, own) - kept)
         return self.with_registry(registry)
 
-    def roots_in(self, repository: str) -> frozenset[Digest]:
-        """The manifests of a repository that images are known by, apart from its registry's tags."""
-        tags = {image for name, image in self.tags.items() if repository_of(name) == repository}
-        digests = {Digest(name.rpartition("@")[2]) for name in self.digests if repository_of(name) == repository}
-        return frozenset(digests.union(self.images[image].manifest for image in tags))
+    def roots(self) -> dict[str, set[Digest]]:
+        """The manifests that have a name, in the registry or as an image here, by repository."""
+        found: dict[str, set[Digest]] = {}
+        named = [
+            *self.registry.tags.items(),
+            *((name, self.images[image].manifest) for name, image in self.tags.items()),
+            *((name, Digest(name.rpartition("@")[2])) for name in self.digests),
+        ]
+        for name, manifest in named:
+            found.setdefault(repository_of(name), set()).add(manifest)
+        return found
+
+
+_GROUPED: Final[deque[tuple[dict[str, Digest], dict[Digest, tuple[Reference, ...]]]]] = deque(maxlen=8)
+"""Names of tables by image: a table that has many is asked for each image in turn."""
+
+
+def _names_by_image(names: dict[str, Digest]) -> dict[Digest, tuple[Reference, ...]]:
+    """A table's dictionaries never change: the same one has the same names."""
+    for known, found in _GROUPED:
+        if known is names:
+            return found
+    grouped: dict[Digest, list[Reference]] = {}
+    for name, holder in sorted(names.items()):
+        grouped.setdefault(holder, []).append(_canonical(name))
+    made = {image: tuple(held) for image, held in grouped.items()}
+    _GROUPED.append((names, made))
+    return made
+
+
+@lru_cache(maxsize=1 << 14)
+def _canonical(name: str) -> Reference:
+    return parse_reference(name)
 
 
 def read_table(data: bytes, what: object) -> NameTable:

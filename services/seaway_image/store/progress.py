@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from seaway_docker.streams import progress_line, status_line
+from seaway_docker.streams import aux_line, progress_line, status_line
 from seaway_kit.tasks import Tasks
 
 _BACKLOG: Final = 4096
@@ -14,16 +14,22 @@ _BACKLOG: Final = 4096
 
 @dataclass(frozen=True)
 class Progress:
-    """One line: a status, of one layer (`layer` is its short id) or of the whole; `current` and `total` in bytes."""
+    """One line: a status, of one layer (`layer` is its short id) or of the whole; `current` and `total` in bytes.
+
+    `aux` stands for itself: a result that programs read.
+    """
 
     status: str
     layer: str = ""
     current: int = 0
     total: int = 0
     title: str = ""
+    aux: Mapping[str, Any] | None = None
 
     def line(self) -> bytes:
         """The line as Docker's JSON."""
+        if self.aux is not None:
+            return aux_line(self.aux)
         if self.layer:
             return progress_line(self.status, self.layer, self.current, self.total)
         return status_line(self.status, id=self.title or None)

@@ -57,17 +57,17 @@ def _untagged(table: NameTable, names: Iterable[str], by: Cause) -> NameTable:
 
 def strays(table: NameTable) -> frozenset[Stray]:
     """The manifests that no name leads to."""
-    registry = table.registry
+    registry, roots = table.registry, table.roots()
     return frozenset(
         (repository, digest)
         for repository, there in registry.repositories.items()
-        for digest in there - registry.reachable(repository, table.roots_in(repository))
+        for digest in there - registry.reachable(repository, roots.get(repository, ()))
     )
 
 
 def without_strays(table: NameTable, gone: Iterable[Stray]) -> NameTable:
     """Without those of these that are strays still."""
-    registry = table.registry
+    found: dict[str, set[Digest]] = {}
     for repository, digest in strays(table) & frozenset(gone):
-        registry = registry.without_manifests(repository, [digest])
-    return table.with_registry(registry)
+        found.setdefault(repository, set()).add(digest)
+    return table.with_registry(table.registry.without(found)) if found else table

@@ -5,7 +5,7 @@ was pushed with it, which may be an index or one of several manifests of the ima
 otherwise (pull, tag, rmi) goes from here, and then the image's own manifest stands for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,14 +50,14 @@ class RegistryTable(BaseModel):
         head = f"{repository}:"
         return {name.removeprefix(head): digest for name, digest in self.tags.items() if name.startswith(head)}
 
-    def reachable(self, repository: str, roots: Iterable[Digest] = ()) -> frozenset[Digest]:
-        """The manifests of a repository that its tags, or these further `roots`, lead to: through indexes, and back
-        from a subject to its referrers.
+    def reachable(self, repository: str, roots: Iterable[Digest]) -> frozenset[Digest]:
+        """The manifests of a repository that these `roots` lead to: through indexes, and back from a subject to its
+        referrers.
         """
         there = self.repositories.get(repository, frozenset())
         referrers = self._referrers(there)
         found: set[Digest] = set()
-        left = [*self.tags_in(repository).values(), *roots]
+        left = [*roots]
         while left:
             digest = left.pop()
             if digest not in found and digest in there:
@@ -119,12 +119,15 @@ class RegistryTable(BaseModel):
 
     def without_manifests(self, repository: str, gone: Iterable[Digest]) -> "RegistryTable":
         """Without these manifests in one repository, and without its tags for them."""
-        digests = frozenset(gone)
-        left = self.repositories.get(repository, frozenset()) - digests
-        others = {name: there for name, there in self.repositories.items() if name != repository}
-        repositories = others | {repository: left} if left else others
+        return self.without({repository: frozenset(gone)})
+
+    def without(self, gone: Mapping[str, Collection[Digest]]) -> "RegistryTable":
+        """The same for many repositories, as fast as for one."""
+        repositories = {
+            name: left for name, there in self.repositories.items() if (left := there.difference(gone.get(name, ())))
+        }
         held = frozenset().union(*repositories.values())
-        tags = [f"{repository}:{tag}" for tag, digest in self.tags_in(repository).items() if digest in digests]
+        tags = [name for name, digest in self.tags.items() if digest in gone.get(name.rpartition(":")[0], ())]
         return self.without_tags(tags).model_copy(
             update={
                 "manifests": {one: record for one, record in self.manifests.items() if one in held},

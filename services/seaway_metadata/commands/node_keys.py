@@ -80,7 +80,7 @@ class NodeKeys:
 
     async def _all(self) -> Json:
         """What the file should hold. A key may stand in the server's configuration once: a user's is no node's."""
-        users = await self._users.all()
+        users = [user for user in await self._users.all() if user.registry is None]
         taken = {user.public_key for user in users}
         nodes = {one.node: one.public_key for one in await self._identities.all() if one.public_key not in taken}
         return {"nodes": nodes, "users": [user.model_dump(mode="json") for user in users]}

@@ -13,7 +13,7 @@ from seaway_bus.transport import TransportError
 from seaway_contracts.catalogue import RENAME_HELD
 from seaway_contracts.commands import RenameContainer, StatusReply
 from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import Code, SeawayError, unavailable
+from seaway_contracts.errors import Code, SeawayError, bad_request, unavailable
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.kinds.container_registering import ContainerRegistering
 from seaway_metadata.kinds.containers import NAMES
@@ -63,6 +63,8 @@ class Renaming:
 
     async def _reserve(self, request: RenameContainer, seq: int) -> bool:
         try:
+            if not NAMES.fits(request.name):
+                raise bad_request(f"the container name must have 1 to {NAMES.most_bytes} bytes")
             await self._keep(NAMES.claim(request.name), request.id)
             return await self._registering.rename(request.id, request.name, seq)
         except TransportError as error:

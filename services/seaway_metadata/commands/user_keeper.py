@@ -67,7 +67,7 @@ class UserKeeper:
                 continue
             if user.expires_ns:
                 pause_s = min(pause_s, (user.expires_ns - now_ns) / _S)
-            if not await self._keep(user):
+            if user.registry is None and not await self._keep(user):
                 pause_s = min(pause_s, _RETRY_S)
         return pause_s
 

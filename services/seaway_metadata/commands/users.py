@@ -1,4 +1,4 @@
-"""Serves users of the bus: created, listed, given another key, removed."""
+"""Serves users of the bus and logins at the registry: created, listed, given another key or password, removed."""
 
 import asyncio
 import logging
@@ -16,6 +16,7 @@ from seaway_contracts.base import Empty
 from seaway_contracts.channels import EventChannel
 from seaway_contracts.errors import SeawayError, bad_request, conflict, not_found, unavailable
 from seaway_contracts.lifecycle import CLUSTER, Envelope
+from seaway_contracts.registry_users import MOST_REGISTRY_USERS, RegistryAccess
 from seaway_contracts.users import (
     MOST_KEEP,
     MOST_USERS,
@@ -23,17 +24,18 @@ from seaway_contracts.users import (
     Change,
     CreateUser,
     RotateUser,
+    StreamState,
     UserEvent,
     UserInfo,
     UserList,
     UserRef,
     check_create_user,
-    check_name_and_key,
-    check_user,
+    check_name,
     reduced,
 )
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.kinds.identities import Identities
+from seaway_metadata.kinds.user_changes import attributes, key_id, login_of, rotation, shown
 from seaway_metadata.kinds.users import Users
 
 log = logging.getLogger(__name__)
@@ -69,11 +71,13 @@ class UserCommands:
         await bus.serve(catalogue.ROTATE_USER, self.rotate)
         await bus.serve(catalogue.REMOVE_USER, self.remove)
         await bus.serve(catalogue.LIST_USERS, self.list_users)
+        await bus.serve(catalogue.FIND_LOGIN, self.find_login)
 
     async def create(self, request: CreateUser, command: Command) -> BusUser:
         """Store a user; the same request again has the same outcome. Raises SeawayError: BAD_REQUEST, CONFLICT."""
         check_create_user(request, catalogue.EVENTS)
-        _check_key(request.public_key)
+        if request.registry is None:
+            _check_key(request.public_key)
         try:
             async with self._creating:  # one after the other: each looks at what room there is
                 return await self._create(_user(request, self._now_ns()), command)
@@ -95,28 +99,29 @@ class UserCommands:
         self._changed()
         reach(Failpoint.USER_STORED)
         self._tell(catalogue.USER_CREATE, stored, str(stored.created_ns), _by(command))
-        return stored
+        return shown(stored)
 
     async def rotate(self, request: RotateUser, command: Command) -> BusUser:
-        """Replace a user's key. Raises SeawayError: BAD_REQUEST, NOT_FOUND, CONFLICT."""
-        check_name_and_key(request.name, request.public_key)
-        _check_key(request.public_key)
+        """Replace a user's key, or a login's password. Raises SeawayError: BAD_REQUEST, NOT_FOUND, CONFLICT."""
+        change = rotation(request)
+        if request.public_key:
+            _check_key(request.public_key)
         try:
             await self._check_free(request.name, request.public_key)
-            user = await self._users.change_key(request.name, request.public_key)
+            user = await self._users.change(request.name, change)
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
         if user is None:
             raise not_found(f"no such user: {request.name}")
         self._changed()
         reach(Failpoint.USER_KEY_CHANGED)
-        self._tell(catalogue.USER_ROTATE, user, user.public_key, _by(command))
-        return user
+        self._tell(catalogue.USER_ROTATE, user, key_id(user), _by(command))
+        return shown(user)
 
     async def remove(self, request: UserRef, command: Command) -> BusUser:
         """Remove a user, its stream and consumers. Raises SeawayError: BAD_REQUEST, NOT_FOUND."""
-        _check_name(request.name)
-        return await self._remove(request.name, _by(command))
+        check_name(request.name)
+        return shown(await self._remove(request.name, _by(command)))
 
     async def end(self, name: str) -> None:
         """Remove a user whose time is over, or finish a removal that broke off. Raises SeawayError."""
@@ -139,15 +144,29 @@ class UserCommands:
         if user is None or user.removal is None:
             raise not_found(f"no such user: {name}")
         reach(Failpoint.USER_MARKED)
-        try:  # while its account is there; a later user of that name gets rid of it otherwise
-            await self._streams.remove(name)
-        except TransportError as error:
-            log.warning("the stream of the user %s could not be removed: %s", name, error)
+        if user.registry is None:
+            await self._remove_stream(name)
         reach(Failpoint.USER_STREAM_REMOVED)
         self._tell(catalogue.USER_REMOVE, user, str(user.created_ns), user.removal)
         await self._users.forget(user)
         self._changed()
         return user
+
+    async def _remove_stream(self, name: str) -> None:
+        """While its account is there; a later user of that name gets rid of it otherwise."""
+        try:
+            await self._streams.remove(name)
+        except TransportError as error:
+            log.warning("the stream of the user %s could not be removed: %s", name, error)
+
+    async def find_login(self, request: UserRef, command: Command) -> RegistryAccess:
+        """What the registry must know of a login. Raises SeawayError: BAD_REQUEST, NOT_FOUND."""
+        check_name(request.name)
+        try:
+            user = await self._users.get(request.name)
+        except (TransportError, ValueError) as error:
+            raise _unreachable(error) from error
+        return login_of(user, request.name, self._now_ns())
 
     async def list_users(self, request: Empty, command: Command) -> UserList:
         """All of them, with what their streams hold."""
@@ -156,13 +175,18 @@ class UserCommands:
         except (TransportError, ValueError) as error:
             raise _unreachable(error) from error
         users = [user for user in users if user.removal is None]
-        states = await asyncio.gather(*(self._streams.state(user.name) for user in users))
-        return UserList(users=tuple(UserInfo(user=u, stream=s) for u, s in zip(users, states, strict=True)))
+        states = await asyncio.gather(*(self._state(user) for user in users))
+        return UserList(users=tuple(UserInfo(user=shown(u), stream=s) for u, s in zip(users, states, strict=True)))
+
+    async def _state(self, user: BusUser) -> StreamState | None:
+        return await self._streams.state(user.name) if user.registry is None else None
 
     async def _check_room(self, user: BusUser) -> None:
         """The NATS server reserves what the streams may store; without a limit users would take the suite's room."""
-        others = [one for one in await self._users.all() if one.name != user.name]
-        if len(others) >= MOST_USERS:
+        is_login = user.registry is not None
+        all_others = [one for one in await self._users.all() if one.name != user.name]
+        others = [one for one in all_others if (one.registry is not None) == is_login]
+        if len(others) >= (MOST_REGISTRY_USERS if is_login else MOST_USERS):
             raise conflict(f"there are {len(others)} users already, and no more may be: remove one first")
         kept = sum(one.keep for one in others)
         if kept + user.keep > MOST_KEEP:
@@ -170,6 +194,8 @@ class UserCommands:
             raise conflict(f"all users' streams together may keep {MOST_KEEP >> 30} GiB, of which {left} MiB are left")
 
     async def _check_free(self, name: str, key: str) -> None:
+        if not key:  # a login's password is nobody else's business
+            return
         of_users = {one.public_key for one in await self._users.all() if one.name != name}
         if key in of_users | {one.public_key for one in await self._identities.all()}:
             raise _taken()
@@ -186,13 +212,7 @@ class UserCommands:
             cause=why.cause,
             actor=why.actor,
         )
-        self._outbox.tell(channel, envelope, UserEvent(user=user.name, reason=why.reason, attributes=_attributes(user)))
-
-
-def _attributes(user: BusUser) -> dict[str, str]:
-    given = {"events": ",".join(user.events), "nodes": ",".join(user.nodes)}
-    expires = {"expires": str(user.expires_ns)} if user.expires_ns else {}
-    return {"name": user.name, **{word: text for word, text in given.items() if text}, **expires}
+        self._outbox.tell(channel, envelope, UserEvent(user=user.name, reason=why.reason, attributes=attributes(user)))
 
 
 def _user(request: CreateUser, now_ns: int) -> BusUser:
@@ -204,14 +224,8 @@ def _user(request: CreateUser, now_ns: int) -> BusUser:
         nodes=tuple(sorted(set(request.nodes))),
         keep=request.keep,
         expires_ns=now_ns + request.expires_s * _S if request.expires_s else 0,
+        registry=request.registry,
     )
-
-
-def _check_name(name: str) -> None:
-    try:
-        check_user(name)
-    except ValueError as error:
-        raise bad_request(str(error)) from None
 
 
 def _check_key(key: str) -> None:

@@ -1,9 +1,10 @@
-"""Users of the bus in their bucket, changed by compare and set alone: any copy of metadata may do it.
+"""Users in their bucket, changed by compare and set alone: any copy of metadata may do it.
 
 They are few and rarely read, so no copy caches them.
 """
 
 import contextlib
+from collections.abc import Callable
 
 from seaway_bus.transport import Bucket, WrongRevision
 from seaway_contracts.users import BusUser, Change
@@ -22,11 +23,14 @@ class Users:
         return decode(BusUser, found.value) if found else None
 
     async def all(self) -> list[BusUser]:
-        """All users, by name. Of two with one key, only the one that was stored first: NATS takes a key once."""
+        """All users, by name. Of two with one key, only the one that was stored first: NATS takes a key once.
+
+        Logins at the registry have no keys.
+        """
         entries = sorted([entry async for entry in self._bucket.entries()], key=lambda entry: entry.revision)
-        first: dict[str, BusUser] = {}
+        first: dict[tuple[str, str], BusUser] = {}
         for user in (decode(BusUser, entry.value) for entry in entries):
-            first.setdefault(user.public_key, user)
+            first.setdefault((user.public_key, user.name if user.registry else ""), user)
         return sorted(first.values(), key=lambda user: user.name)
 
     async def add(self, user: BusUser) -> BusUser | None:
@@ -35,15 +39,17 @@ class Users:
             await self._bucket.create(user.name, encode(user))
         except WrongRevision:
             found = await self.get(user.name)
-            return found if found is not None and found.public_key == user.public_key else None
+            same = found is not None and (found.public_key, found.registry) == (user.public_key, user.registry)
+            return found if same else None
         return user
 
-    async def change_key(self, name: str, public_key: str) -> BusUser | None:
-        """The user with that key, None where there is none, or it is going."""
+    async def change(self, name: str, change: Callable[[BusUser], BusUser]) -> BusUser | None:
+        """The user as it is after `change`, None where there is none, or it is going."""
         while (found := await self._bucket.get(name)) is not None:
-            user = decode(BusUser, found.value).model_copy(update={"public_key": public_key})
+            user = decode(BusUser, found.value)
             if user.removal is not None:
                 return None
+            user = change(user)
             try:
                 await self._bucket.update(name, encode(user), found.revision)
             except WrongRevision:

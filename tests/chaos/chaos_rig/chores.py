@@ -14,6 +14,7 @@ from e2e_rig import images
 from e2e_rig.registry import Registry
 
 from chaos_rig.attached import Attached
+from chaos_rig.building import attempt
 from chaos_rig.client import PORT, Client
 from chaos_rig.suite import ChaosSuite
 from seaway_kit.failpoints import Failpoint
@@ -36,6 +37,7 @@ _BY: dict[str, tuple[str, ...]] = {
     "_exec": ("exec.", "supervisor."),
     "_unpack": ("unpack.",),
     "_pull": ("pull.",),
+    "_built": ("build.", "push."),
     "_joined": ("join.", "admit.", "revoke."),
 }
 """The chore by which a failpoint is passed; the others are passed in every life. The first one that fits counts."""
@@ -93,6 +95,13 @@ class Chores:
     def _pull(self) -> None:
         self._ask("DELETE", f"/images/{self._source}:1?force=1")
         self._ask("POST", f"/images/create?fromImage={self._source}&tag=1")
+
+    def _built(self) -> None:
+        name = f"chore-{next(_numbers)}"
+        try:
+            attempt(self._suite, f"echo {name}", f"{name}:1")
+        finally:
+            self._client.steadily("DELETE", f"/images/{name}:1?force=1")
 
     def _joined(self) -> None:
         """Another machine becomes a node, and is removed."""

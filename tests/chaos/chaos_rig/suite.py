@@ -15,6 +15,7 @@ from e2e_rig.waits import eventually
 from chaos_rig.client import Client
 from seaway_cli.backoff import HEALTHY_S
 from seaway_kit.failpoints import VARIABLE, Failpoint
+from seaway_testing.ports import free_port
 
 _SERVICES = 5
 _OUTBOXES = ("agent/*/agent.db", "image/events.db", "metadata/outbox.db")
@@ -42,13 +43,15 @@ def struck(pid: int) -> bool:
 class ChaosSuite(Seaway):
     """`seaway up` with a directory for failpoints; on the NATS servers at `nats`, if they are given.
 
-    `passwords`: the services' there; the tests log in as `login`.
+    `passwords`: the services' there; the tests log in as `login`. Its own registry is at `registry`.
     """
 
     def __init__(
         self, directory: Path, *, nats: str = "", passwords: Path | None = None, login: tuple[str, str] = ("", "")
     ) -> None:
-        options = ["--nats", nats] if nats else []
+        self.registry = f"127.0.0.1:{free_port()}"
+        options = ["--registry-port", self.registry.rpartition(":")[2]]
+        options += ["--nats", nats] if nats else []
         if passwords is not None:
             options += ["--nats-passwords", str(passwords)]
         super().__init__(directory, up=tuple(options))

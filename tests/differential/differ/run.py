@@ -23,18 +23,21 @@ _HEADERS: Final = ("content-type", "cache-control", "upgrade", "location")
 _ENGINE_HEADERS: Final = ("docker-experimental", "ostype", "api-version")
 _STAT_HEADER: Final = "x-docker-container-path-stat"
 _MARK: Final = "/images/marker:1/tag?repo=marker&tag=1"
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_PASSING: Final = ("Downloading", "Download complete", "Extracting", "Pushing", "Verifying Checksum", "Waiting")
 _SWAPPED: Final = (("die", "stop"), ("unpause", "kill"))
 
 
 def observe(engine: Engine, case: Case) -> dict[str, Any]:
     """Run it; what each step gave, by "<n> METHOD /path", and the events, all normalised."""
-    run = _Run(engine)
+    run, images = _Run(engine), engine.api.images()
     events = Exchange(str(engine.socket), "GET", "/v1.45/events", None, {}, timeout=20)
     try:
         seen = {f"{number} {_label(step)}": run.take(step) for number, step in enumerate(case.steps, 1)}
     finally:
         run.clean_up()
     raw = run.events(events)
+    engine.api.remove_images(images)
     if isinstance(engine, Dockerd):
         raw = without_echo(raw)
     run.normal.learn(run.kept)
@@ -156,7 +159,7 @@ class _Run:
             if value is None:
                 raise AssertionError(f"no {place} in the answer to {step.method} {step.path}: {body}")
             self.kept[name] = str(value)
-            if step.path.startswith("/containers/create"):
+            if "/containers/create" in step.path:
                 self._made.append(self.kept[name])
             elif step.path == "/networks/create":
                 self._networks.insert(0, self.kept[name])
@@ -257,8 +260,22 @@ def _body(as_: str, exchange: Exchange) -> Any:
             return [json.loads(line) for line in data.splitlines()]
         case "tar":
             return _tar(data)
+        case "progress":
+            return _progress([json.loads(line) for line in data.splitlines()])
     kind = exchange.headers.get("content-type", "")
     return json.loads(data) if data and kind.startswith("application/json") else data.decode(errors="replace")
+
+
+def _progress(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """A pull or push: what is said of the whole, and the steps of each layer; names and turns of layers are chance."""
+    layers: dict[str, list[str]] = {}
+    whole = []
+    for line in lines:
+        if "id" not in line or "progressDetail" not in line:
+            whole.append(json.loads(_DIGEST.sub("<digest>", json.dumps(line))))
+        elif line["status"] not in _PASSING:
+            layers.setdefault(line["id"], []).append(line["status"])
+    return {"whole": whole, "layers": list(layers.values())}
 
 
 def _shape(value: Any) -> Any:

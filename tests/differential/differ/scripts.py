@@ -40,6 +40,7 @@ def printed(engine: Engine, script: str) -> dict[str, Any]:
         config = Path(place, "config")
         config.mkdir()
         environment = DockerCli(engine.host, config).environment
+        images = engine.api.images()
         words = ["sh", "-c", script]
         try:
             done = subprocess.run(
@@ -49,13 +50,17 @@ def printed(engine: Engine, script: str) -> dict[str, Any]:
             engine.api.remove_all()
             engine.api.remove_networks()
             engine.api.remove_volumes()
+            engine.api.remove_images(images)
+            if "build" in script:  # else the next one finds its steps
+                engine.api.request("POST", "/build/prune")
     normal = Normal(str(engine.run.parent))
     normal.learn({"place": place})
-    out, err = (_equal(normal.text(text.decode(errors="replace"))) for text in (done.stdout, done.stderr))
+    out, err = (equal(normal.text(text.decode(errors="replace"))) for text in (done.stdout, done.stderr))
     return {"code": done.returncode, "out": out, "err": err}
 
 
-def _equal(text: str) -> str:
+def equal(text: str) -> str:
+    """What a command printed, without short ids, ages and widths of columns."""
     for pattern, name in ((_IMAGE_ID, "<image>"), (_SHORT_ID, "<id:12>"), (AGO, "<ago>"), (_SPACES, " ")):
         text = pattern.sub(name, text)
     return text

@@ -24,9 +24,9 @@ class Request:
     body: object = None
     headers: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)
-    as_: Literal["auto", "frames", "each frame", "raw", "lines", "tar", "unordered", "shape", "websocket", "none"] = (
-        "auto"
-    )
+    as_: Literal[
+        "auto", "frames", "each frame", "raw", "lines", "tar", "unordered", "shape", "websocket", "progress", "none"
+    ] = "auto"
     at: str = ""
     begin: str = ""
     send: bytes | None = None

@@ -3,7 +3,7 @@
 import http.client
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -115,6 +115,21 @@ class Api:
         for volume in sorted(one["Name"] for one in self.get("/volumes")["Volumes"] or ()):
             reply = self.request("DELETE", f"/volumes/{volume}")
             assert reply.status in (204, 404), reply
+
+    def images(self) -> frozenset[str]:
+        """The ids, tags and digests of all images."""
+        listed = self.get("/images/json?all=1")
+        return frozenset(name for one in listed for name in (one["Id"], *_names(one)))
+
+    def remove_images(self, kept: Collection[str]) -> None:
+        """Remove every image and name that is not among `kept`. No container is left."""
+        for new in sorted(self.images() - frozenset(kept), key=lambda name: name.startswith("sha256:")):
+            reply = self.request("DELETE", f"/images/{new}?force=1")
+            assert reply.status in (200, 404, 409), reply  # 409: a parent, which goes with its last child
+
+
+def _names(image: Mapping[str, Any]) -> list[str]:
+    return [name for key in ("RepoTags", "RepoDigests") for name in image[key] or () if "<none>" not in name]
 
 
 def filters(**wanted: str | list[str]) -> str:

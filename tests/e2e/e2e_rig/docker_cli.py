@@ -88,11 +88,11 @@ class DockerCli:
                     process.kill()
 
     @contextmanager
-    def terminal(self, *words: str, rows: int = 33, columns: int = 99) -> Iterator["Terminal"]:
+    def terminal(self, *words: str, rows: int = 33, columns: int = 99, **env: str) -> Iterator["Terminal"]:
         """A command on a real terminal of this size."""
         pid, fd = pty.fork()
         if pid == 0:
-            os.execvpe("docker", ["docker", *words], self.environment)
+            os.execvpe("docker", ["docker", *words], self.environment | env)
         terminal = Terminal(pid, fd)
         terminal.resize(rows, columns)
         try:

@@ -1,6 +1,6 @@
 """Docker's own daemon, with which the tests themselves are tested."""
 
-import os
+import secrets
 import subprocess
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Dockerd(Engine):
         super().__init__(directory)
         self._metrics = metrics
         self._daemons: dict[str, Daemon] = {}
-        self._parent = f"e2e-dockerd-{os.getpid()}"
+        self._parent = f"e2e-dockerd-{secrets.token_hex(4)}"
 
     def start(self) -> None:
         config, address = self.run / "containerd.toml", self.run / "containerd.sock"

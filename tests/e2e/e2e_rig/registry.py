@@ -20,9 +20,9 @@ class Registry:
     _log: Path
 
     @classmethod
-    def start(cls, directory: Path, host: str = "127.0.0.1") -> "Registry":
-        """Start one that keeps its files in `directory`; returns when it answers."""
-        address = f"{host}:{free_port()}"
+    def start(cls, directory: Path, host: str = "127.0.0.1", port: int = 0) -> "Registry":
+        """Start one that keeps its files in `directory`; returns when it answers. `port` 0 is any free one."""
+        address = f"{host}:{port or free_port()}"
         config = directory / "registry.yml"
         config.write_text(
             "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"

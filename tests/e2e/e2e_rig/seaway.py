@@ -35,8 +35,10 @@ class Seaway(Engine):
         r"^/root/secrets/agent\.",  # of a node that was added
         r"^/root/node_keys\.json$",  # of nodes that have joined
         r"^/root/image/blobs/sha256/ID$",
+        r"^/root/image/sources\.jsonl$",  # hints, from the first pull or push on
         r"/layers/ID(/|$)",  # of images that are there
         r"/volumes/(?!ID(/|$)|\.)",  # whoever names a volume removes it
+        r"/builds(/w)?$|/builds/(store|mounts|used\.json)",  # the cache of builds
     )
 
     def __init__(self, directory: Path, node: str = "n1", up: tuple[str, ...] = ()) -> None:

@@ -124,7 +124,7 @@ async def test_two_containers_find_each_other(rig: AgentRig) -> None:
     assert sorted(await web.finds("all") or ()) == ["10.213.0.2", "10.213.0.3"]
     assert await db.name_of("10.213.0.2") == ["web.back."]
     assert await db.finds("nobody") is None
-    assert web.file("resolv.conf").splitlines()[0] == "nameserver 127.0.0.11"
+    assert "nameserver 127.0.0.11" in web.file("resolv.conf").splitlines()
     assert "ndots:0" in web.file("resolv.conf")
 
 
@@ -163,7 +163,7 @@ async def test_names_follow_connects_and_disconnects(rig: AgentRig) -> None:
     plain = await Named(rig, "plain", ON_BRIDGE).run()
     assert "127.0.0.11" not in plain.file("resolv.conf")
     await plain.connect(FRONT, 3)
-    assert plain.file("resolv.conf").startswith("nameserver 127.0.0.11\n")
+    assert "\nnameserver 127.0.0.11\n" in plain.file("resolv.conf")
     assert await plain.finds("front") == ["10.214.0.2"]
     assert await front.finds("plain") == ["10.214.0.3"]
     await plain.disconnect(FRONT)

@@ -203,6 +203,15 @@ def test_taken_nats_port(suite: "TinySuite") -> None:
     assert not (suite.root / "suite.json").exists()
 
 
+def test_taken_registry_port(suite: "TinySuite") -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = suite.up("--registry-port", str(port))
+    assert result.returncode == 1
+    assert f"port {port} of 127.0.0.1, for the registry, can't be had (Address already in use)" in result.stderr
+    assert suite.up().returncode == 0
+
+
 def test_taken_endpoint(suite: "TinySuite") -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         refused = suite.up("--host", f"tcp://127.0.0.1:{squatter.getsockname()[1]}")

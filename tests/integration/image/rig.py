@@ -6,6 +6,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import socket
 import ssl
 import subprocess
@@ -111,6 +112,11 @@ class Certificates:
     def tls(self) -> dict[str, str]:
         return {"certificate": str(self.directory / "server.crt"), "key": str(self.directory / "server.key")}
 
+    def give_client(self, directory: Path, name: str = "client") -> None:
+        """Put the certificate by which ann shows who she is, and its key, into a directory of `certs.d`."""
+        for suffix in ("cert", "key"):
+            shutil.copy(self.directory / f"client.{suffix}", directory / f"{name}.{suffix}")
+
     @property
     def context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -128,6 +134,8 @@ class Certificates:
         leaf = ("-addext", "basicConstraints=critical,CA:FALSE")
         files = ("-keyout", directory / "server.key", "-out", directory / "server.crt")
         openssl(*request, "-subj", f"/CN={names[0]}", *signed, *leaf, *files)
+        person = ("-keyout", directory / "client.key", "-out", directory / "client.cert")
+        openssl(*request, "-subj", "/CN=ann", *signed[:4], *leaf, *person)
         rsa = ("req", "-x509", "-days", "2", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tokens")
         openssl(*rsa, "-keyout", directory / "token.key", "-out", directory / "token.crt")
         return made
@@ -153,6 +161,8 @@ class TokenServer:
     port: int
     users: dict[str, str] = field(default_factory=lambda: {"ann": "pässword"})
     refresh: str = "identity-of-ann"
+    rotates: str = ""
+    """The refresh token that comes with the next token that is asked for by one; empty: none."""
     asked: list[web.Request] = field(default_factory=list)
     granted: list[list[str]] = field(default_factory=list)
 
@@ -177,26 +187,31 @@ class TokenServer:
                 error = {"code": "UNAUTHORIZED", "message": "incorrect username or password"}
                 return web.json_response({"errors": [error]}, status=401)
             user = login.login
-        return self._grant(user, request.query.getall("scope", []))
+        refresh = self.refresh if user and request.query.get("offline_token") == "true" else ""
+        return self._grant(user, request.query.getall("scope", []), refresh)
 
     async def _post(self, request: web.Request) -> web.Response:
         self.asked.append(request)
         form = await request.post()
         if (form["grant_type"], form["refresh_token"]) != ("refresh_token", self.refresh):
             return web.json_response({"error": "invalid_grant"}, status=401)
-        return self._grant("ann", [str(form["scope"])])
+        return self._grant("ann", str(form["scope"]).split(), self.rotates, name="access_token")
 
-    def _grant(self, user: str, scopes: list[str]) -> web.Response:
+    def _grant(self, user: str, scopes: list[str], refresh: str = "", name: str = "token") -> web.Response:
         self.granted.append(scopes)
         access = []
         for scope in scopes:
-            kind, name, actions = scope.split(":")
-            if user or name.startswith("public/"):
-                access.append({"type": kind, "name": name, "actions": actions.split(",")})
+            kind, repository, actions = scope.split(":")
+            if user or repository.startswith("public/"):
+                access.append({"type": kind, "name": repository, "actions": actions.split(",")})
+        body = {name: self.token(user, access), "expires_in": 300}
+        return web.json_response(body | ({"refresh_token": refresh} if refresh else {}))
+
+    def token(self, user: str, access: list[dict[str, Any]]) -> str:
+        """A token that the registry takes."""
         now = int(time.time())
         claims = {"iss": ISSUER, "sub": user, "aud": SERVICE, "iat": now, "nbf": now - 5, "exp": now + 300}
-        token = self.certificates.token(claims | {"jti": secrets.token_hex(8), "access": access})
-        return web.json_response({"token": token, "expires_in": 300})
+        return self.certificates.token(claims | {"jti": secrets.token_hex(8), "access": access})
 
 
 def bcrypt(password: str) -> str:

@@ -116,7 +116,7 @@ async def test_load_says_in_the_stream_what_is_wrong(docker: Any, tmp_path: Path
         status, lines = await answer(await client.post(f"/images/load{query}", data=data))
         assert status == 200
         assert words in lines[-1]["error"] and lines[-1]["errorDetail"]["message"] == lines[-1]["error"]
-    assert await (await client.get("/images/json?all=1")).json() == []
+    assert await (await client.get("/v1.45/images/json?all=1")).json() == []
 
 
 async def test_sizes_are_those_of_the_files(docker: Any, tmp_path: Path) -> None:

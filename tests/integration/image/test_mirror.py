@@ -1,4 +1,4 @@
-"""`registry_mirror`: Docker Hub's images by way of a mirror, and without it where it fails."""
+"""`registry_mirror`: a registry's images by way of a mirror, and without it where it fails."""
 
 import asyncio
 import contextlib
@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
-from tests.integration.image.conftest import HUB
+from tests.integration.image.conftest import HUB, PASSWORD
 from tests.integration.image.rig import Certificates, docker_registry
 
 from seaway_contracts.errors import SeawayError
+from seaway_image.registry import session as registry_module
 from seaway_image.registry.credentials import Credentials
 from seaway_testing.ports import free_port
 
@@ -37,6 +38,8 @@ class Mirror:
         self.origin = origin
         self.heard: list[web.BaseRequest] = []
         self.refuses: Callable[[str], int] = lambda _: 0
+        self.spoils: Callable[[str, bytes], bytes] = lambda _, body: body
+        self.cuts: Callable[[str], bool] = lambda _: False
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -50,7 +53,10 @@ class Mirror:
                     self.origin + request.path, headers={"Accept": request.headers["Accept"]}
                 ) as got:
                     kept = {key: got.headers[key] for key in ("Content-Type",) if key in got.headers}
-                    return web.Response(status=got.status, body=await got.read(), headers=kept)
+                    body = self.spoils(request.path, await got.read())
+                    if self.cuts(request.path):
+                        return await cut(request, body)
+                    return web.Response(status=got.status, body=body, headers=kept)
 
             runner = web.ServerRunner(web.Server(handle))
             await runner.setup()
@@ -59,6 +65,16 @@ class Mirror:
                 yield f"http://127.0.0.1:{runner.addresses[0][1]}"
             finally:
                 await runner.cleanup()
+
+
+async def cut(request: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    """Half of the body; then the connection ends."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    assert request.transport is not None
+    request.transport.close()
+    return response
 
 
 @pytest.fixture
@@ -115,6 +131,41 @@ async def test_mirrors_are_for_the_hub_alone(mirror: tuple[Mirror, str], plain: 
     made = await puller(mirrors=(mirror[1],))
     await made.pull(f"{plain.removeprefix('http://')}/library/thing:1")
     assert mirror[0].heard == []
+
+
+async def test_another_registry_has_mirrors_of_its_own(
+    mirror: tuple[Mirror, str], hub: str, passworded: str, puller: Any, certs_d: Callable[[str], Path]
+) -> None:
+    certs_d(hub)
+    made = await puller(certs_d(passworded), mirrors=(f"{passworded}={mirror[1]}",))
+    name = f"{passworded}/library/thing:1"
+    assert (await made.pull(name, Credentials("ann", PASSWORD)))[-1] == f"Status: Downloaded newer image for {name}"
+    assert mirror[0].heard and not any("Authorization" in request.headers for request in mirror[0].heard)
+    mirror[0].heard.clear()
+    await made.pull("thing:1")
+    assert mirror[0].heard == []
+    mirror[0].refuses = lambda _: 404
+    other = f"{passworded}/private/thing:1"
+    assert (await made.pull(other, Credentials("ann", PASSWORD)))[-1].startswith("Status: Downloaded newer image")
+    assert not any("Authorization" in request.headers for request in mirror[0].heard)
+
+
+async def test_a_mirror_that_ends_halfway_is_continued_by_the_registry(
+    mirror: tuple[Mirror, str], hub: str, puller: Any, certs_d: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "_BACKOFF_S", 0.001)
+    mirror[0].cuts = lambda path: "/blobs/" in path
+    made = await puller(certs_d(hub), mirrors=(mirror[1],))
+    assert (await made.pull("thing:1"))[-1] == "Status: Downloaded newer image for thing:1"
+
+
+@pytest.mark.parametrize("part", ["/manifests/", "/blobs/"])
+async def test_a_mirror_that_lies_is_as_good_as_none(
+    mirror: tuple[Mirror, str], hub: str, puller: Any, certs_d: Callable[[str], Path], part: str
+) -> None:
+    mirror[0].spoils = lambda path, body: bytes(len(body)) if part in path else body
+    made = await puller(certs_d(hub), mirrors=(mirror[1],))
+    assert (await made.pull("thing:1"))[-1] == "Status: Downloaded newer image for thing:1"
 
 
 async def test_when_nobody_has_it_the_hub_is_heard(

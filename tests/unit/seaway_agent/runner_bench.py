@@ -233,7 +233,9 @@ async def bench(tmp_path: Path, fake_bus: Bus, tasks: Tasks) -> AsyncIterator[Be
         networks=networks,
         published=published,
         resolver=resolver,
-        live=LiveNetwork(networks, held, published, resolver, layout, partial(claim_addresses, fake_bus, "n1")),
+        live=LiveNetwork(
+            networks, held, published, resolver, layout, partial(claim_addresses, fake_bus, "n1"), lambda _: ()
+        ),
     )
     await tasks.close()
     for threads in (workers, compressors):

@@ -33,6 +33,7 @@ from seaway_contracts.images import (
     ImageRecord,
     ImageRef,
     ListImages,
+    PruneImages,
     PullRequest,
     PullStarted,
     Registries,
@@ -181,6 +182,7 @@ class Suite:
         await bus.serve(cat.LIST_IMAGES, self._handler("images", self._images))
         await bus.serve(cat.TAG_IMAGE, self._handler("tag", self._tag))
         await bus.serve(cat.REMOVE_IMAGE, self._handler("rmi", self._rmi))
+        await bus.serve(cat.PRUNE_IMAGES, self._handler("image prune", self._prune_images))
         await bus.serve(cat.REGISTRIES, self._handler("registries", self._registries))
         await bus.serve(cat.LOGIN, self._handler("login", self._empty))
         await bus.serve(cat.PULL_IMAGE, self._handler("pull", self._pull))
@@ -349,6 +351,10 @@ class Suite:
         return RemovedImages(
             items=(RemovedImage(untagged=request.ref), RemovedImage(deleted="sha256:1")), reclaimed=self.reclaimed
         )
+
+    async def _prune_images(self, request: PruneImages) -> RemovedImages:
+        items = tuple(RemovedImage(deleted=image) for image in request.ids)
+        return RemovedImages(items=items, reclaimed=self.reclaimed * len(items))
 
     async def _create(self, _: c.CreateContainer) -> c.StatusReply:
         return c.StatusReply(status=ContainerStatus(seq=1))

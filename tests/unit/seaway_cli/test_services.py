@@ -81,6 +81,13 @@ def test_listening_for_other_machines() -> None:
     assert not {"http", "nats_ca"} & settings_of("image", options()).keys()
 
 
+def test_where_the_registry_is() -> None:
+    assert settings_of("image", options(registry_port=5000))["http"] == "127.0.0.1:5000"
+    assert "http_cert" not in settings_of("image", options(registry_port=5000))
+    listen = Listen("10.0.0.5", Tls("c", "k", "a"))
+    assert settings_of("image", options(listen=listen, registry_port=5000))["http"] == "10.0.0.5:5000"
+
+
 def test_spec_from_a_run_function() -> None:
     class OwnSettings(ServiceSettings):
         colour: str = "red"

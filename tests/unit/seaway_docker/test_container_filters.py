@@ -74,7 +74,7 @@ def test_exited_means_ended_after_a_start() -> None:
 
 def test_before_since_and_ancestor_are_resolved_by_the_caller() -> None:
     query = container_query(Filters({"before": ("a", "b"), "since": ("c",), "ancestor": ("busybox",)}))
-    assert (query.before, query.since, query.ancestors, query.includes_stopped) == ("b", "c", ("busybox",), True)
+    assert (query.before, query.since, query.ancestors, query.includes_stopped) == ("b", "c", ("busybox",), False)
     ids = frozenset(("sha256:1",))
     assert query.resolved(before_ns=101, since_ns=99, ancestor_ids=ids).matches(WEB)
     assert not query.resolved(before_ns=100, since_ns=99, ancestor_ids=ids).matches(WEB)

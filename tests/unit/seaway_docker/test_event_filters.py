@@ -7,6 +7,9 @@ EXEC = EventFacts(
     "container", "exec_create: ls -l", "abcdef", {"name": "web", "image": "quay.io/a/web:1", "tier": "front"}
 )
 PULL = EventFacts("image", "pull", "busybox:latest", {"name": "busybox"})
+PUSHED = "127.0.0.1:5000/cli/f"
+PUSH = EventFacts("image", "push", f"{PUSHED}:1", {"name": f"{PUSHED}:1"})
+TAG = EventFacts("image", "tag", "sha256:" + "a" * 64, {"name": f"{PUSHED}:1"})
 CONNECT = EventFacts("network", "connect", "fedcba", {"name": "bridge", "container": "abcdef"})
 
 
@@ -31,6 +34,14 @@ CONNECT = EventFacts("network", "connect", "fedcba", {"name": "bridge", "contain
         ("image", "web", EXEC, False),
         ("image", "busybox", PULL, True),
         ("image", "busybox:latest", PULL, True),
+        ("image", f"{PUSHED}:1", PUSH, True),
+        ("image", PUSHED, PUSH, True),
+        ("image", "f", PUSH, False),
+        ("image", "127.0.0.1", PUSH, False),
+        ("image", f"{PUSHED}:1", TAG, True),
+        ("image", PUSHED, TAG, True),
+        ("image", "sha256:" + "a" * 64, TAG, True),
+        ("image", f"{PUSHED}:2", TAG, False),
         ("label", "tier=front", EXEC, True),
         ("label", "tier=back", EXEC, False),
         ("scope", "local", EXEC, True),

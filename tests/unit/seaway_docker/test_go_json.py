@@ -166,3 +166,9 @@ def test_any_json_gives_a_body_or_a_docker_error(data: object) -> None:
         assert str(error).startswith("invalid JSON: ")
         return
     assert read_body(ContainerCreate, body.to_json_fields()) == body
+
+
+def test_a_pointer_to_an_empty_object_is_shown() -> None:
+    body = {"Image": "x", "HostConfig": {"Mounts": [{"Type": "bind", "BindOptions": {}}]}}
+    mounts = read_body(ContainerCreate, body).host_config.to_json_fields()["Mounts"]
+    assert mounts == [{"Type": "bind", "BindOptions": {}}]

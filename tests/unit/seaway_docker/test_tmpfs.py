@@ -28,4 +28,4 @@ def test_mount_entries() -> None:
 def test_unknown_options(option: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         merge_options([option])
-    assert str(caught.value) == f'Invalid tmpfs option "{option}"'
+    assert str(caught.value) == f'invalid tmpfs option "{option}"'

@@ -23,6 +23,7 @@ from seaway_docker.networks import PREDEFINED
 
 _FILES: Final = ("hosts", "hostname", "resolv.conf")
 _PREDEFINED: Final = frozenset((*map(network_id, PREDEFINED), JOINED_ID))
+_HOSTS: Final = Path("/etc/hosts")
 _RESOLV: Final = Path("/etc/resolv.conf")
 
 
@@ -55,6 +56,7 @@ def etc_files(
             extra_hosts=network.extra_hosts,
             gateway=_host_gateway(places),
             links=host_names,
+            host_file=_text(_HOSTS) if network.sandbox == "host" else None,
         )
     except NetworkError as error:
         raise bad_request(str(error)) from error
@@ -84,12 +86,8 @@ def resolv_conf(spec: ContainerSpec, endpoints: Sequence[Endpoint]) -> str:
         _check_nameserver(server)
     if asks_resolver(endpoints):
         return resolver_config_of(spec).resolv_conf
-    own = _text(_RESOLV)
-    if network.sandbox == "host" and not (network.dns or network.dns_search or network.dns_options):
-        return own
-    return resolvconf.for_container(
-        own, dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options
-    )
+    made = resolvconf.on_host if network.sandbox == "host" else resolvconf.for_container
+    return made(_text(_RESOLV), dns=network.dns, dns_search=network.dns_search, dns_options=network.dns_options)
 
 
 def resolver_config_of(spec: ContainerSpec, *, ipv6: bool = False) -> ResolverConfig:

@@ -26,7 +26,7 @@ class LinksHook:
         ]
         return Contribution(
             env=tuple(line for _, one in linked for line in link_environment(one)),
-            host_names=tuple(_host_entry(link, one) for link, one in linked),
+            host_names=tuple((one.address, host_names(link)) for link, one in linked),
         )
 
     def _linked(self, spec: ContainerSpec, network: str, link: Link) -> LinkedContainer:
@@ -35,17 +35,19 @@ class LinksHook:
         if peer is None or not peer.status.pid:
             raise internal(f"Cannot link to a non running container: /{link.name} AS /{spec.name}/{link.alias}")
         addresses = {endpoint.network: endpoint.address for endpoint in peer.status.endpoints}
+        if network not in addresses:
+            raise internal(f"Cannot link to /{link.name}, as it does not belong to the default network")
         ports = {*peer.spec.network.exposed_ports}
         ports |= {f"{port.container_port}/{port.protocol}" for port in peer.spec.network.ports}
         return LinkedContainer(
             holder=spec.name,
             alias=link.alias,
-            address=addresses.get(network, ""),
+            address=addresses[network],
             ports=tuple(parse_port(port) for port in sorted(ports)),
             env=peer.spec.command.env,
         )
 
 
-def _host_entry(link: Link, one: LinkedContainer) -> tuple[str, str]:
-    names = dict.fromkeys((link.alias, link.container[:12], link.name))
-    return one.address, " ".join(names)
+def host_names(link: Link) -> str:
+    """How /etc/hosts names the other side."""
+    return " ".join(dict.fromkeys((link.alias, link.container[:12], link.name)))

@@ -9,7 +9,7 @@ from seaway_agent.kernel.clones import clone_in_namespace_of
 from seaway_agent.runtime.contribution import SHARED_MEMORY, Attachment, Contribution
 from seaway_contracts.containers import ContainerNetworking, ContainerSpec
 from seaway_contracts.docker_errors import container_not_running, no_such_container
-from seaway_contracts.errors import SeawayError, conflict
+from seaway_contracts.errors import Code, SeawayError, conflict
 
 _JOINED: Final = "container:"
 
@@ -87,4 +87,5 @@ def _pid(peers: Peers, partner: str, kind: str) -> int:
     if peer is not None and peer.status.pid:
         return peer.status.pid
     error = container_not_running(partner) if peer is not None else no_such_container(partner)
-    raise SeawayError(error.code, f"failed to join {kind} namespace: {error.message}")
+    code = Code.INTERNAL if kind == "PID" and peer is not None else error.code  # as dockerd has it
+    raise SeawayError(code, f"failed to join {kind} namespace: {error.message}")

@@ -3,7 +3,19 @@
 from collections.abc import Callable
 from functools import partial
 
-from chaos_rig.plays import executing, imaging, joining, making, networking, running, users, volumes
+from chaos_rig.plays import (
+    executing,
+    imaging,
+    joining,
+    logins,
+    making,
+    making_images,
+    networking,
+    pushing,
+    running,
+    users,
+    volumes,
+)
 from chaos_rig.scene import Scene
 from seaway_kit.failpoints import Failpoint
 
@@ -33,6 +45,8 @@ _SCENES: dict[str, Play] = {
     "commit": imaging.commit,
     "remove": running.remove,
     "pull": imaging.pull,
+    "push": pushing.push,
+    "build": making_images.build,
     "join": joining.join,
     "admit": joining.join,
     "revoke": joining.leave,
@@ -78,6 +92,15 @@ _PARTICULAR: dict[Failpoint, Play] = {
     Failpoint.USER_STREAM_REMOVED: users.remove,
     Failpoint.ENDPOINTS_RECORDED: networking.connect,
 }
+
+
+LOGINS: dict[Failpoint, Play] = {
+    Failpoint.USER_STORED: logins.create,
+    Failpoint.USER_KEY_CHANGED: logins.rotate,
+    Failpoint.USER_MARKED: logins.remove,
+    Failpoint.USER_STREAM_REMOVED: logins.remove,
+}
+"""The steps of users, for logins at the registry."""
 
 
 def play_of(point: Failpoint) -> Play:

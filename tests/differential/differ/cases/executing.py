@@ -33,8 +33,7 @@ CASES: Final[tuple[Case, ...]] = (
     case(
         "on a terminal",
         *_UP,
-        # crun sets the size from outside, at times when the program runs already
-        _exec("sh", "-c", 'tty; until [ "$(stty size 2>/dev/null)" ]; do sleep 0.01; done; stty size', Tty=True),
+        _exec("sh", "-c", "stty size; tty", Tty=True),
         _run({"Tty": True, "ConsoleSize": [20, 70]}, as_="raw"),
         _DONE,
         _LOOK,

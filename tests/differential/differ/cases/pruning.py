@@ -51,6 +51,8 @@ CASES: Final[tuple[Case, ...]] = (
     case("builds by two kinds", _by("build", type=["regular", "frontend"])),
     case("builds by their kind", _by("build", **{key: ["x"] for key in ("id", "parent", "type", "description")})),
     case("builds by their use", _by("build", inuse=["true"], shared=["false"], private=["true"])),
-    case("builds by an unknown filter", _by("build", label=["x"])),
+    case("builds by labels, which none has", _by("build", label=["x"])),
+    case("builds by an unknown filter", _by("build", nope=["x"]), _by("build", immutable=["x"])),
+    case("builds by the former name of an age", _by("build", **{"unused-for": ["x"]})),
     case("builds by a bad size", post("/build/prune?keep-storage=x")),
 )

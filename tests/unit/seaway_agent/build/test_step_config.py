@@ -1,5 +1,6 @@
 """What a step's runtime gets, whatever the builder asked for."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,11 +58,19 @@ def test_its_mounts() -> None:
     assert mounts["/cache"]["source"] == "/w/tmp/cache"
 
 
-@pytest.mark.parametrize("source", ["/etc", "/", "", "/w2/x", "/storex"])
+@pytest.mark.parametrize("source", ["/etc", "/", "", "/w2/x", "/storex", "/caches/a/b"])
 def test_nothing_else_of_the_node_is_mounted(source: str) -> None:
     mount = {"destination": "/x", "type": "bind", "source": source, "options": ["rbind"]}
     with pytest.raises(StepRefused):
-        confined({**ASKED, "mounts": [mount]}, NAME, RULES)
+        confined(
+            {**ASKED, "mounts": [mount]}, NAME, replace(RULES, sources=("/w", "/store", "/caches"), shared="/caches")
+        )
+
+
+def test_a_cache_is_mounted_whole() -> None:
+    mount = {"destination": "/x", "type": "bind", "source": "/caches/a", "options": ["rbind"]}
+    rules = replace(RULES, sources=("/caches",), shared="/caches")
+    assert mount in confined({**ASKED, "mounts": [mount]}, NAME, rules)["mounts"]
 
 
 @pytest.mark.parametrize(

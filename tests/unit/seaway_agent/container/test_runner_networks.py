@@ -16,6 +16,7 @@ from seaway_agent.core.instructions import PendingDisconnect, Record, Waiter
 from seaway_agent.dns.port import ContainerNames, ResolverError
 from seaway_agent.network.errors import NetlinkError, NetworkError, PortError
 from seaway_agent.network.port import network_spec
+from seaway_agent.network.resolvconf import without_comments
 from seaway_bus.bus import Command
 from seaway_contracts.catalogue import CLAIM_ADDRESSES
 from seaway_contracts.commands import ContainerId
@@ -89,7 +90,7 @@ async def test_a_running_container_is_connected_and_disconnected_at_once(bench: 
         IPv4Address("10.1.0.9"),
     ]
     assert box.file().endswith("172.18.0.2\th\n9.9.9.9\tmine\n10.1.0.9\th\n")
-    assert box.file("resolv.conf").startswith("nameserver 127.0.0.11\n")
+    assert "\nnameserver 127.0.0.11\n" in box.file("resolv.conf")
     assert bench.journal.networks == {BACK.id: BACK}
     assert await box.connect(command) == status, "a repeat"
     left = await box.disconnect()
@@ -105,6 +106,13 @@ async def test_a_resolv_conf_that_the_container_has_changed_is_its_own(bench: Be
     (box.directory / "resolv.conf").write_text("nameserver 9.9.9.9\n")
     await box.connect()
     assert box.file("resolv.conf") == "nameserver 9.9.9.9\n"
+
+
+async def test_a_resolv_conf_of_an_earlier_version_is_not_the_container_s_own(bench: Bench) -> None:
+    box = await Box.running(bench)
+    (box.directory / "resolv.conf").write_text(without_comments(box.file("resolv.conf")))
+    await box.connect()
+    assert "\nnameserver 127.0.0.11\n" in box.file("resolv.conf")
 
 
 async def test_a_file_that_is_no_text_is_changed_all_the_same(bench: Bench) -> None:

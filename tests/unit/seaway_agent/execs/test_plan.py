@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seaway_agent.execs.plan import ExecShim, process_of
+from seaway_agent.execs.plan import ExecShim, is_of_link, process_of
 from seaway_agent.oci import capabilities
 from seaway_agent.oci.spec import User
-from seaway_contracts.containers import Command
+from seaway_contracts.containers import Command, Link
 from seaway_contracts.execs import ExecSpec
 from seaway_testing import builders
 
@@ -60,6 +60,14 @@ def test_attached_waits_for_its_client() -> None:
     shim = replace(SHIM, attached=True, stdin=True)
     assert {"-i", "--exec-attach"} <= set(shim.argv())
     assert {"_OCI_STARTPIPE", "_OCI_ATTACHPIPE"} <= set(shim.env())
+
+
+def test_what_holds_the_program_stands_before_the_runtime() -> None:
+    argv = replace(SHIM, before_runtime=("/usr/bin/python3", "hold.py", "20")).argv()
+    assert following(argv, "-r") == "/usr/bin/python3"
+    assert [arg.partition("=")[2] for arg in argv if arg.startswith("--runtime-arg=")] == [
+        "hold.py", "20", "/usr/bin/crun", "--root", "/run/crun", "--debug",
+    ]  # fmt: skip
 
 
 def test_with_a_terminal_the_runtime_has_a_log() -> None:
@@ -123,3 +131,9 @@ def test_privileged_has_what_the_node_can_grant_and_the_containers_profile() -> 
     process = made(privileged=True)
     assert set(process["capabilities"]["effective"]) == set(capabilities.DEFAULT)
     assert process["apparmorProfile"] == "strict"
+
+
+def test_variables_of_links() -> None:
+    links = (Link(container="c", name="first", alias="my-db"),)
+    given = ("MY_DB_NAME=/me/my-db", "MY_DB_PORT=tcp://1.2.3.4:5", "MY_D=1", "PATH=/bin", "MY_DBX=1")
+    assert [item for item in given if is_of_link(item, links)] == list(given[:2])

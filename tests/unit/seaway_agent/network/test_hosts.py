@@ -27,6 +27,17 @@ def test_domain_name_comes_first() -> None:
     assert text.endswith("172.18.0.2\tweb.example.org web\n")
 
 
+@pytest.mark.parametrize("named", [("web.example.org", ""), ("web", "example.org")])
+def test_the_first_part_of_a_long_name_is_an_alias(named: tuple[str, str]) -> None:
+    hostname, domainname = named
+    assert hosts.own_lines(hostname, domainname, ["172.18.0.2"]) == ["172.18.0.2\tweb.example.org web\n"]
+
+
+def test_on_the_hosts_network_it_is_the_hosts_file() -> None:
+    text = hosts.hosts_file(hostname="vm", host_file="127.0.0.1 localhost vm", extra_hosts=["db:10.0.0.5"])
+    assert text == "127.0.0.1 localhost vm\n10.0.0.5\tdb\n"
+
+
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
@@ -48,3 +59,10 @@ def test_bad_extra_hosts(extra: str) -> None:
 
 def test_hostname_file() -> None:
     assert hosts.hostname_file("web") == "web\n"
+
+
+def test_a_linked_container_comes_back_with_another_address() -> None:
+    text = FIXED + "172.17.0.2\tdb 0123 first\n172.17.0.2\tdb\n172.17.0.3\tme"
+    assert hosts.with_address(text, "db 0123 first", "172.17.0.9") == text.replace(
+        "172.17.0.2\tdb 0", "172.17.0.9\tdb 0"
+    )

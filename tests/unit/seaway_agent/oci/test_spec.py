@@ -154,6 +154,12 @@ def test_a_name_without_a_value_takes_the_variable_away() -> None:
     assert env == [PATH, "HOME=/"]
 
 
+def test_an_empty_home_is_the_users() -> None:
+    command = Command(env=("HOME=",))
+    env = composed({"user": User(1, 1, (), "/home/d")}, command=command)["process"]["env"]
+    assert [one for one in env if one.startswith("HOME=")] == ["HOME=/home/d"]
+
+
 def test_home_is_the_users() -> None:
     assert composed({"user": User(1, 1, (), "/home/d")})["process"]["env"][-1] == "HOME=/home/d"
 

@@ -14,6 +14,11 @@ STAMP = 'time="2026-01-02T03:04:05Z" level='
     ("said", "words", "code"),
     [
         (
+            'executable file `["a"\\b` not found in $PATH: No such file or directory',
+            r'exec: "[\"a\"\\b": executable file not found in $PATH',
+            127,
+        ),
+        (
             "executable file `nope` not found in $PATH: No such file or directory",
             'exec: "nope": executable file not found in $PATH',
             127,

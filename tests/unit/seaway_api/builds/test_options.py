@@ -50,12 +50,13 @@ def test_all_at_once() -> None:
         ("labels", "[]", "error reading labels"),
         ("ulimits", '[{"Name":"nope","Soft":1,"Hard":1}]', "invalid ulimit type: nope"),
         ("ulimits", "[1]", "error reading ulimit settings"),
-        ("securityopt", "x", "does not support setting security options on build"),
+        ("securityopt", "x", "security options are not supported on linux"),
         ("t", "A:B:C", "invalid reference format"),
         ("t", "a@sha256:" + "a" * 64, "build tag cannot contain a digest"),
         ("shmsize", "x", "invalid syntax"),
         ("outputs", '[{"Type":"local"}]', "BuildKit"),
-        ("remote", "https://x", "not supported"),
+        ("cgroupparent", "/x", "cgroupparent is not supported"),
+        ("isolation", "nope", 'unsupported isolation: "nope"'),
     ],
 )
 def test_refusals(key: str, value: str, sentence: str) -> None:

@@ -78,6 +78,55 @@ def test_from_the_cache_and_with_labels() -> None:
     assert "[Warning] One or more build-args [Y] were not consumed\n" in told(narrator.done(f"sha256:{'4' * 64}"))
 
 
+def test_each_label_of_the_client_is_a_step() -> None:
+    for cached in (False, True):
+        narrator = Narrator(plan((0, "FROM busybox")), BuildWords(labels={"b": "2", "a": "1"}))
+        narrator.know({"busybox": BASE})
+        records = [line("STEP 1/2: FROM busybox"), line('STEP 2/2: LABEL "a"="1" "b"="2"')]
+        records += [line("--> Using cache " + "5" * 64)] if cached else []
+        said = [one for one in hear(narrator, *records, line("--> 555555555555")) if one != "\n"]
+        assert [one for one in said if one.startswith("Step")] == [
+            "Step 1/3 : FROM busybox", "Step 2/3 : LABEL a=1", "Step 3/3 : LABEL b=2",
+        ]  # fmt: skip
+        assert said.count(" ---> Using cache\n") == 2 * cached and said[-1] == " ---> 555555555555\n"
+
+
+def test_what_a_base_triggers() -> None:
+    narrator = Narrator(plan((0, "FROM busybox"), (0, "RUN b")), BuildWords())
+    narrator.know({"busybox": BASE}, {"busybox": 2})
+    said = hear(
+        narrator,
+        line("STEP 1/4: FROM busybox"),
+        line("STEP 2/4: RUN a"),
+        BuildRecord(kind="run", text=RUN, args=("/bin/sh", "-c", "a")),
+        line("--> 111111111111"),
+        line("STEP 3/4: ENV T=1"),
+        line("--> Using cache " + "2" * 64),
+        line("--> 222222222222"),
+        line("STEP 4/4: RUN b"),
+    )
+    assert [one for one in said if one != "\n"] == [
+        "Step 1/2 : FROM busybox", "# Executing 2 build triggers", " ---> Running in abababababab\n",
+        " ---> Removed intermediate container abababababab\n", " ---> Using cache\n", " ---> 222222222222\n",
+        "Step 2/2 : RUN b",
+    ]  # fmt: skip
+
+
+def test_a_target_without_content_makes_no_image() -> None:
+    empty = Narrator(plan((0, "FROM scratch"), froms=("scratch",)), BuildWords()).makes_nothing()
+    assert json.loads(empty[-1])["error"] == "No image was generated. Is your Dockerfile empty?"
+    for steps, labels in (([(0, "FROM scratch"), (0, "ENV a=b")], {}), ([(0, "FROM scratch")], {"a": "b"})):
+        assert Narrator(plan(*steps, froms=("scratch",)), BuildWords(labels=labels)).makes_nothing() == []
+
+
+def test_gaps_are_warned_of() -> None:
+    narrator = Narrator(plan((0, "FROM busybox")).model_copy(update={"gaps": ("RUN a  b",)}), BuildWords())
+    assert told(narrator.announce())[:2] == [
+        "\x1b[91m[WARNING]: Empty continuation line found in: RUN a  b\n\x1b[0m",
+        "\x1b[91m[WARNING]: Empty continuation lines will become errors in a future release.\n\x1b[0m",
+    ]
+
+
 def test_stages_count_together() -> None:
     steps = (
         (-1, "ARG V=1"),
@@ -122,11 +171,15 @@ FAILED_RUN = 'Error: building at STEP "RUN exit 3": while running runtime: exit 
             "RUN x",
             [BuildRecord(kind="refused", text="no such file")],
             "Error: x",
-            {
-                "message": "failed to create task for container: failed to create shim task: "
-                "OCI runtime create failed: no such file: unknown"
-            },
+            {"message": "no such file"},
         ),
+        (
+            'RUN ["sh", "-c", "exit 3"]',
+            [BuildRecord(kind="run", text=RUN, args=("/bin/sh", "-c", "exit 3"))],
+            FAILED_RUN,
+            {"code": 3, "message": "The command 'sh -c exit 3' returned a non-zero code: 3"},
+        ),
+        ("STOPSIGNAL x", [], "Error: Invalid signal: x", {"message": "invalid signal: x"}),
         (
             "COPY nope /x",
             [],

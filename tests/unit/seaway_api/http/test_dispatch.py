@@ -21,7 +21,7 @@ from seaway_testing import builders
 from seaway_testing.waiting import GUARD_S, until
 
 
-@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.45", "/v1.48"])
+@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.45", "/v1.51"])
 async def test_ping_in_all_versions(rig: Any, prefix: str) -> None:
     answer = await rig.call("GET", f"{prefix}/_ping")
     assert (answer.status, answer.body) == (200, b"OK")
@@ -66,6 +66,51 @@ async def test_unknown_routes_and_methods(rig: Any, method: str, path: str) -> N
     assert (answer.status, answer.json) == (404, {"message": "page not found"})
 
 
+@pytest.mark.parametrize("path", ["/info", "/nothing", "/v1.24/containers/json", "/"])
+async def test_options_of_any_path(rig: Any, path: str) -> None:
+    answer = await rig.call("OPTIONS", path)
+    assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_options_of_a_wrong_version(rig: Any) -> None:
+    answer = await rig.call("OPTIONS", "/v1.23/info")
+    assert answer.status == 400
+
+
+async def test_an_unclean_path_is_redirected(rig: Any) -> None:
+    answer = await rig.call("GET", "/v1.45//info")
+    assert (answer.status, answer.headers["location"]) == (301, "/v1.45/info")
+    assert (await rig.call("GET", "//nothing/..//x")).headers["location"] == "/x"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("GET", "/nodes?filters={", None, 400, "invalid filter"),
+        ("GET", "/services?status=x", None, 400, "invalid value for status: x: "),
+        ("GET", "/services/x/logs", None, 400, "Bad parameters: you must choose at least one stream"),
+        ("GET", "/tasks/x/logs?stdout=1", None, 503, "This node is not a swarm manager."),
+        ("POST", "/services/create", [1], 400, "invalid JSON: "),
+        ("POST", "/secrets/x/update", {}, 400, "invalid secret version"),
+        ("POST", "/nodes/x/update", {}, 400, "invalid node version '': strconv.ParseUint: parsing"),
+        ("POST", "/swarm/update?version=1&rotateWorkerToken=x", {}, 400, "invalid value for rotateWorkerToken: x"),
+        ("POST", "/swarm/update?version=1", {}, 503, "This node is not a swarm manager."),
+        ("POST", "/swarm/leave", None, 503, "This node is not part of a swarm"),
+        ("GET", "/plugins?filters={%22nope%22:[%22x%22]}", None, 400, "invalid filter 'nope'"),
+        ("GET", "/plugins?filters={%22enabled%22:[%22x%22]}", None, 400, "invalid filter 'enabled=[x]'"),
+        ("POST", "/plugins/x/enable", None, 400, "strconv.Atoi: "),
+        ("POST", "/plugins/a/b:1/disable", None, 404, 'plugin "a/b:1" not found'),
+        ("POST", "/plugins/x/upgrade?remote=y", None, 404, 'plugin "x:latest" not found'),
+        ("POST", "/plugins/pull?remote=Y", None, 400, "invalid reference format"),
+        ("POST", "/plugins/pull?remote=y", None, 501, "not supported by Seaway yet: plugins"),
+        ("POST", "/plugins/create", None, 400, "failed to parse reference : invalid reference format"),
+    ],
+)  # fmt: skip
+async def test_swarm_and_plugins(rig: Any, method: str, path: str, body: Any, status: int, message: str) -> None:
+    answer = await rig.call(method, path, body)
+    assert (answer.status, answer.json["message"][: len(message)]) == (status, message)
+
+
 @pytest.mark.parametrize("path", ["/nodes", "/nodes/self", "/services", "/swarm", "/secrets", "/configs", "/tasks"])
 async def test_no_swarm(rig: Any, path: str) -> None:
     answer = await rig.call("GET", path)
@@ -93,7 +138,7 @@ async def test_errors_of_other_services_pass_through(rig: Any, failure: Any, cod
 
 async def test_version_and_info_without_nodes(rig: Any) -> None:
     version = (await rig.call("GET", "/version")).json
-    assert (version["ApiVersion"], version["MinAPIVersion"]) == ("1.48", "1.24")
+    assert (version["ApiVersion"], version["MinAPIVersion"]) == ("1.51", "1.24")
     info = (await rig.call("GET", "/info")).json
     assert (info["Images"], info["Containers"], info["Name"]) == (1, 0, "n1")
     assert info["Plugins"]["Network"] == ["bridge", "host", "macvlan", "null"]
@@ -144,8 +189,10 @@ async def test_info_says_at_once_that_the_bus_is_away(rig: Any, monkeypatch: pyt
 
 
 async def test_what_is_not_there_yet_is_named(rig: Any) -> None:
-    answer = await rig.call("POST", "/v1.45/swarm/init", b"")
+    answer = await rig.call("POST", "/v1.45/swarm/init", {"ListenAddr": "0.0.0.0:2377"})
     assert (answer.status, answer.json["message"]) == (501, "not supported by Seaway yet: swarm mode")
+    empty = await rig.call("POST", "/v1.45/swarm/join", b"")
+    assert (empty.status, empty.json["message"]) == (400, 'invalid ListenAddr "": invalid empty address')
 
 
 async def test_an_http_1_0_client_is_served(rig: Any) -> None:

@@ -13,6 +13,7 @@ def router() -> Router[str]:
             Route("GET", "/images/json", "list"),
             Route("GET", "/images/{name}/json", "inspect"),
             Route("DELETE", "/images/{name}", "remove"),
+            Route("DELETE", "/volumes/{name}", "remove", nameless=True),
             Route("GET", "/_ping", "ping"),
         ]
     )
@@ -26,6 +27,8 @@ def router() -> Router[str]:
         ("GET", "/images/a/b:1/json", "inspect", {"name": "a/b:1"}),
         ("GET", "/images/json/json", "inspect", {"name": "json"}),
         ("DELETE", "/images/a/b", "remove", {"name": "a/b"}),
+        ("DELETE", "/volumes/a", "remove", {"name": "a"}),
+        ("DELETE", "/volumes/", "remove", {"name": ""}),
     ],
 )
 def test_found(router: Router[str], method: str, path: str, handler: str, params: dict[str, str]) -> None:
@@ -34,7 +37,10 @@ def test_found(router: Router[str], method: str, path: str, handler: str, params
     assert (match.route.handler, match.params) == (handler, params)
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/_ping"), ("GET", "/images//json"), ("GET", ""), ("GET", "x")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/_ping"), ("GET", "/images//json"), ("GET", ""), ("GET", "x"), ("DELETE", "/images/")],
+)
 def test_not_found(router: Router[str], method: str, path: str) -> None:
     assert router.find(method, path) is None
 

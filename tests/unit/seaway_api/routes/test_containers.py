@@ -15,7 +15,9 @@ from seaway_contracts.containers import (
     ContainerRecord,
     ContainerStatus,
     Endpoint,
+    EndpointSpec,
     Health,
+    Link,
     Probe,
     PublishedPort,
     Resources,
@@ -189,10 +191,11 @@ async def test_list_filters(rig: Any) -> None:
         return [one["Names"][0] for one in (await rig.call("GET", f"/containers/json?{query}")).json]
 
     assert await names(filtered(status=["exited"])) == ["/box2"]
-    assert await names(filtered(exited=["3"])) == ["/box2"]
+    assert await names("all=1&" + filtered(exited=["3"])) == ["/box2"]
+    assert await names(filtered(exited=["3"])) == []
     assert await names("all=1&" + filtered(name=["box[13]"])) == ["/box3", "/box1"]
     assert await names(filtered(before=["box2"])) == ["/box1"]
-    assert await names(filtered(since=["box2"])) == ["/box3"]
+    assert await names("all=1&" + filtered(since=["box2"])) == ["/box3"]
     assert await names("all=1&" + filtered(ancestor=["nope"])) == []
     assert (await rig.call("GET", "/containers/json?" + filtered(bogus=["x"]))).status == 400
     assert (await rig.call("GET", "/containers/json?" + filtered(before=["nobody"]))).status == 404
@@ -326,7 +329,7 @@ async def test_how_builds_are_not_pruned(rig: Any, query: str, message: str) -> 
 
 
 async def test_disk_usage_counts_layers_once(rig: Any) -> None:
-    rig.suite.images["twin"] = builders.image(1)
+    rig.suite.images["twin"] = builders.image(1, id=builders.digest("twin"))
     usage = (await rig.call("GET", "/system/df")).json
     assert usage["LayersSize"] == 1234
     assert len(usage["Images"]) == 2
@@ -423,3 +426,19 @@ async def test_a_change_of_health_in_docker_s_words(rig: Any, held: Any) -> None
     assert b'"Action":"health_status: healthy","Actor":{"ID":"%b","Attributes":{"name":"box1"}}' % ID.encode() in (
         await wire.chunk()
     )
+
+
+async def test_a_link_names_its_container(rig: Any) -> None:
+    link = Link(container=container_id(1), name="box1", alias="db")
+    endpoint = EndpointSpec(network="bridge", links=(link,))
+    rig.suite.add(box(1, seq=1))
+    holder = builders.spec(2, network=builders.networking(endpoints=(endpoint,)))
+    rig.suite.add(ContainerRecord(spec=holder, node="n1", status=ContainerStatus(seq=1)))
+    assert (await rig.call("GET", "/containers/box2/db/json")).json["Id"] == container_id(1)
+    for name in ("box2/nope", "nope/db"):
+        answer = await rig.call("GET", f"/containers/{name}/json")
+        assert (answer.status, answer.json["message"]) == (404, f"No such container: {name}")
+    answer = await rig.call("DELETE", "/containers/box2/db?link=1")
+    assert answer.status == 400 and "remove box2 and create it" in answer.json["message"]
+    assert (await rig.call("DELETE", "/containers/box2/nope?link=1")).status == 404
+    assert not rig.suite.named("remove")

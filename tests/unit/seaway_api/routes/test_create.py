@@ -24,7 +24,7 @@ async def test_a_container_is_placed_registered_and_made(rig: Any) -> None:
     assert re.fullmatch("[0-9a-f]{64}", identifier)
     kinds = [kind for kind, _ in rig.suite.calls]
     assert set(kinds[:2]) == {"image", "place"}
-    assert kinds[2:] == ["register", "create"]
+    assert kinds[2:] == ["register", "create", "nodes"], "whether the image is for that node"
     spec = rig.suite.named("create")[0].spec
     assert (spec.id, spec.name, spec.command.args) == (identifier, "web", ("sleep", "9"))
     assert spec == rig.suite.named("register")[0].spec
@@ -278,7 +278,7 @@ async def test_a_registration_that_got_no_answer_is_taken_back(rig: Any, failure
         (
             {"Image": "busybox", "HostConfig": {"LogConfig": {"Type": "x"}}},
             400,
-            "logger: no log driver named 'x' is registered",
+            'error looking up logging plugin x: plugin "x" not found',
         ),
         ({"Image": "busybox", "HostConfig": {"SecurityOpt": ["x"]}}, 400, 'invalid --security-opt 1: "x"'),
     ],

@@ -52,6 +52,18 @@ async def test_an_event_has_the_old_and_the_new_fields(rig: Any) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "mark"), [("application/jsonl", b""), ("application/x-ndjson", b""), ("application/json-seq", b"\x1e")]
+)
+async def test_the_form_is_the_one_that_the_client_accepts(rig: Any, kind: str, mark: bytes) -> None:
+    wire = await rig.wire()
+    wire.send(f"GET /events HTTP/1.1\r\nHost: d\r\nAccept: {kind}\r\n\r\n".encode())
+    assert (await wire.head())[1]["content-type"] == kind
+    await rig.suite.emit("start", ID, RUNNING)
+    line = await wire.chunk()
+    assert line.startswith(mark + b"{") and line.endswith(b"}\n")
+
+
 def lines(answer: Any) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in answer.body.splitlines()]
 

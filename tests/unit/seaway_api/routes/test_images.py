@@ -31,6 +31,14 @@ async def test_list_and_inspect(rig: Any) -> None:
     assert (await rig.call("GET", "/images/nope/json")).json["message"] == "No such image: nope:latest"
 
 
+@pytest.mark.parametrize(("version", "users"), [("1.24", -1), ("1.50", -1), ("1.51", 1)])
+async def test_lines_count_containers_from_1_51_on(rig: Any, version: str, users: int) -> None:
+    record = rig.suite.add(builders.record(1))
+    rig.suite.images = {"busybox": builders.image(1, id=record.spec.image.id)}
+    lines = (await rig.call("GET", f"/v{version}/images/json")).json
+    assert [line["Containers"] for line in lines] == [users]
+
+
 async def test_names_hold_slashes(rig: Any) -> None:
     rig.suite.images["quay.io/a/b:1"] = builders.image(2)
     for path in ("/images/quay.io/a/b:1/json", "/v1.45/images/quay.io%2Fa%2Fb:1/json", "/images/quay.io/a/b:1/history"):
@@ -53,7 +61,8 @@ async def test_an_image_with_nothing_but_a_digest_is_dangling(rig: Any) -> None:
     assert (line["RepoTags"], line["RepoDigests"]) == ([], [digest])
     (old,) = (await rig.call("GET", "/v1.42/images/json")).json
     assert (old["RepoTags"], old["RepoDigests"]) == (None, [digest])
-    assert (await rig.call("GET", '/images/json?filters={"dangling":["false"]}')).json == []
+    (named,) = (await rig.call("GET", '/v1.45/images/json?filters={"dangling":["false"]}')).json
+    assert named["RepoDigests"] == [digest]
     assert (await rig.call("GET", '/images/json?filters={"dangling":["maybe"]}')).status == 400
 
 
@@ -74,7 +83,8 @@ async def test_shared_sizes_are_those_of_common_layers(rig: Any) -> None:
         "c": builders.image(3, layers=(one,)),
     }
     shown = (await rig.call("GET", "/v1.45/images/json?shared-size=1")).json
-    assert [line["SharedSize"] for line in shown] == [100, 100, 0]
+    sizes = {line["Id"]: line["SharedSize"] for line in shown}
+    assert [sizes[rig.suite.images[name].id] for name in "abc"] == [100, 100, 0]
     assert (await rig.call("GET", "/v1.45/images/json")).json[0]["SharedSize"] == -1
 
 
@@ -83,7 +93,7 @@ async def test_prune_counts_the_layers_that_went(rig: Any) -> None:
     rig.suite.reclaimed = 4711
     answer = (await rig.call("POST", "/images/prune")).json
     assert answer["SpaceReclaimed"] == 4711
-    assert {"Deleted": "sha256:1"} in answer["ImagesDeleted"]
+    assert answer["ImagesDeleted"] == [{"Deleted": rig.suite.images["a"].id}]
     assert [(asked.kind, asked.reclaimed) for name, asked in rig.suite.calls if name == "pruned"] == [("image", 4711)]
 
 
@@ -208,7 +218,7 @@ async def image_http(rig: Any, port: int = 0) -> AsyncIterator[list[Any]]:
         body = await request.read()
         got.append((request.path, dict(request.query), body, request.headers.get("Authorization")))
         if request.path == "/save":
-            return web.Response(body=b"tar of " + ",".join(request.query.getall("names")).encode())
+            return web.Response(body=b"tar of " + ",".join(request.query.getall("names", [])).encode())
         if body == b"bad":
             return web.json_response({"message": "not a tar"}, status=400)
         if request.path == "/import":
@@ -253,7 +263,9 @@ async def test_import_and_save(rig: Any) -> None:
         both = await rig.call("GET", "/images/get?names=a:1&names=b")
         assert (both.headers["content-type"], both.body) == ("application/x-tar", b"tar of a:1,b")
         assert (await rig.call("GET", "/images/quay.io/a/b:1/get")).body == b"tar of quay.io/a/b:1"
-        assert (await rig.call("GET", "/images/get")).status == 400
+        assert (await rig.call("GET", "/images/get")).body == b"tar of ", "nothing was asked for: an archive of nothing"
+        refused = await rig.call("POST", "/images/create?fromSrc=-&repo=x@" + builders.digest(1), b"tar")
+        assert refused.json["message"] == "cannot import digest reference"
 
 
 async def test_without_the_image_service_archives_fail_clearly(rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:

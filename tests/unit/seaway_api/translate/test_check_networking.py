@@ -24,6 +24,8 @@ def endpoints(mac: str = "", mode: str = "", **settings: Any) -> None:
     [
         ("zz", {}, "invalid config for network bridge: invalid MAC address zz"),
         (f"{MAC}:01", {}, "invalid MAC address"),
+        ("01:00:5e:00:00:01", {}, "invalid MAC address 01:00:5e:00:00:01: it is a multicast address"),
+        ("", {"MacAddress": "00-00-00-00-00-00"}, "invalid MAC address 00-00-00-00-00-00: it is all zeros"),
         ("02-42:ac:11:00:99", {}, "invalid MAC address"),
         ("", {"MacAddress": "zz"}, "invalid config for network bridge: invalid MAC address zz"),
         (MAC, {"MacAddress": "02:42:ac:11:00:98"}, "must match the endpoint-specific MAC address for the main network"),

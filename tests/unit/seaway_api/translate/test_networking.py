@@ -246,7 +246,8 @@ def test_what_an_endpoint_got() -> None:
         ((1, 24), EndpointForm.BEFORE_1_45),
         ((1, 44), EndpointForm.BEFORE_1_45),
         ((1, 45), EndpointForm.SINCE_1_45),
-        ((1, 47), EndpointForm.SINCE_1_45),
+        ((1, 46), EndpointForm.SINCE_1_46),
+        ((1, 47), EndpointForm.SINCE_1_46),
         ((1, 48), EndpointForm.SINCE_1_48),
     ],
 )
@@ -301,3 +302,11 @@ def test_links_in_a_network_of_users_are_its_endpoints() -> None:
     assert endpoint_maps(spec, ContainerStatus())["own"]["Links"] == ["gone:x", "db"]
     (endpoint,) = request.network.endpoints
     assert [(link.container, link.name, link.alias) for link in endpoint.links] == [("", "gone", "x"), ("", "db", "db")]
+
+
+def test_lists_have_annotations_since_1_46() -> None:
+    plain = ContainerRecord(spec=builders.spec(), node="n1")
+    record = ContainerRecord(spec=builders.spec(annotations={"a": "b"}), node="n1")
+    assert list_line(record, EndpointForm.SINCE_1_46)["HostConfig"]["Annotations"] == {"a": "b"}
+    assert "Annotations" not in list_line(record, EndpointForm.SINCE_1_45)["HostConfig"]
+    assert "Annotations" not in list_line(plain, EndpointForm.SINCE_1_48)["HostConfig"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seaway_api.translate.platforms import check_platform, parse_platform
+from seaway_api.translate.platforms import check_platform, foreign_warnings, parse_platform
 from seaway_contracts.errors import Code, SeawayError
 from seaway_docker.errors import InvalidParameter
 from seaway_testing import builders
@@ -49,3 +49,23 @@ def test_another_platform_is_as_if_the_image_were_not_there() -> None:
         "image with reference busybox was found but does not match the specified platform: "
         "wanted linux/arm64, actual: linux/amd64",
     )
+
+
+@pytest.mark.parametrize(
+    ("image", "machine", "words"),
+    [
+        ({"architecture": "amd64"}, "x86_64", ""),
+        ({"architecture": "386"}, "x86_64", ""),
+        ({"architecture": "arm", "variant": "v7"}, "aarch64", ""),
+        ({"architecture": "arm64"}, "", ""),
+        ({"architecture": ""}, "x86_64", ""),
+        ({"architecture": "arm64", "variant": "v8"}, "x86_64", "(linux/arm64/v8) does not match * (linux/amd64)"),
+        ({"architecture": "amd64"}, "aarch64", "(linux/amd64) does not match * (linux/arm64/v8)"),
+        ({"os": "windows", "architecture": "amd64"}, "x86_64", "(windows/amd64) does not match * (linux/amd64)"),
+    ],
+)
+def test_an_image_for_another_machine_is_warned_of(image: dict[str, str], machine: str, words: str) -> None:
+    said = foreign_warnings(builders.image(**image), "linux", machine)
+    told = words.replace("*", "the detected host platform")
+    whole = f"The requested image's platform {told} and no specific platform was requested"
+    assert said == ([whole] if words else [])

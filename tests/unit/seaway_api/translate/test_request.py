@@ -97,7 +97,7 @@ EVERYTHING: Any = {
         {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}},
     ],
     "BlkioDeviceReadBps": [{"Path": "/dev/vda", "Rate": 1048576}], "BlkioWeightDevice": [],
-    "Dns": [], "DnsOptions": ["ndots:1"], "GroupAdd": ["77"], "UsernsMode": "host", "CpuShares": 1,
+    "Dns": [], "DnsOptions": ["ndots:1"], "GroupAdd": ["77"], "UsernsMode": "host", "CpuShares": 2,
     "PortBindings": {"80": [{"HostIp": "", "HostPort": "8080"}], "81/tcp": None, "82/tcp": []},
     "Mounts": [
         {"Type": "bind", "Source": "/a", "Target": "/b", "Consistency": "cached",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from seaway_contracts.errors import SeawayError
+from seaway_contracts.version import VERSION
 from seaway_docker.references import parse_reference
 from seaway_image.archives.import_ import ImportOrder, import_image
 from seaway_image.oci.digests import digest_of
@@ -39,7 +40,13 @@ async def test_an_image_without_name_tells_its_source(store: ImageStore, make_ta
     assert (await store.get(image)).comment == "Imported from -"
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", gzip.compress(b"hello"), b"x" * 2000])
+async def test_an_empty_file_is_an_empty_image(store: ImageStore, chunked: Chunked) -> None:
+    image = await import_image(store, chunked(b""), ImportOrder())
+    record = await store.get(image)
+    assert (record.size, len(record.layers), record.docker_version) == (0, 1, VERSION)
+
+
+@pytest.mark.parametrize("data", [b"hello", gzip.compress(b"hello"), b"x" * 2000])
 async def test_what_is_no_tar_leaves_nothing(
     store: ImageStore, chunked: Chunked, files_in: Listed, data: bytes
 ) -> None:

@@ -81,7 +81,7 @@ async def test_import(client: Any, store: ImageStore, make_tar: Any, heard: list
         ("GET", "/v2/x/blobs/..%2f..%2f..%2fnames.json", 400),
         ("GET", "/v2/x/manifests/sha256:" + "a" * 64, 404),
         ("GET", "/v2/x/manifests/nope", 404),
-        ("GET", "/save", 400),
+        ("GET", "/save?names=" + "&names=".join(["a"] * 300), 400),
         ("GET", "/save?names=nope", 404),
         ("POST", "/load", 400),
         ("POST", "/import?change=RUN", 400),

@@ -1,7 +1,7 @@
 import pytest
 
 from seaway_contracts.errors import SeawayError
-from seaway_image.oci.platforms import Platform, choose, parse_platform, satisfies
+from seaway_image.oci.platforms import Platform, choose, parse_own_platform, parse_platform, satisfies
 
 
 @pytest.mark.parametrize(
@@ -14,15 +14,27 @@ from seaway_image.oci.platforms import Platform, choose, parse_platform, satisfi
         ("linux/arm64/v8", Platform("linux", "arm64")),
         ("linux/arm", Platform("linux", "arm", "v7")),
         ("linux/arm/6", Platform("linux", "arm", "v6")),
+        ("macos", Platform("darwin", "amd64")),
+        ("linux/nosuch", Platform("linux", "nosuch")),
     ],
 )
 def test_platforms_are_read(text: str, wanted: Platform) -> None:
     assert parse_platform(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "a/b/c/d", "linux/", "li nux/amd64", "linux/amd64/../x"])
-def test_malformed_platforms_are_refused(text: str) -> None:
-    with pytest.raises(SeawayError, match="unknown operating system or architecture"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", '"" is an invalid component of ""'),
+        ("foo", '"foo": unknown operating system or architecture: invalid argument'),
+        ("a/b/c/d", '"a/b/c/d": cannot parse platform specifier: invalid argument'),
+        ("linux/", "is an invalid component of"),
+        ("li nux/amd64", "is an invalid component of"),
+        ("linux/amd64/../x", "is an invalid component of"),
+    ],
+)
+def test_malformed_platforms_are_refused(text: str, why: str) -> None:
+    with pytest.raises(SeawayError, match=why):
         parse_platform(text)
 
 
@@ -46,3 +58,8 @@ def test_a_newer_amd64_is_not_taken_for_the_plain_one() -> None:
 def test_what_stands_for_what() -> None:
     assert satisfies(Platform(), Platform())
     assert not satisfies(Platform("linux", "arm64"), Platform())
+
+
+@pytest.mark.parametrize(("text", "variant"), [("linux/arm64/v8", "v8"), ("linux/arm64", ""), ("linux/arm/7", "v7")])
+def test_an_image_s_own_platform(text: str, variant: str) -> None:
+    assert parse_own_platform(text).variant == variant

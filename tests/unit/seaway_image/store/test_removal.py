@@ -7,7 +7,7 @@ from seaway_contracts.images import ImageInUse
 from seaway_docker.references import parse_reference
 from seaway_image.oci.digests import Digest
 from seaway_image.store.names import NameTable, StoredImage, StoredLayer
-from seaway_image.store.removal import Removal, remove
+from seaway_image.store.removal import Removal, remove, remove_unused
 
 IMAGE = Digest("sha256:" + "a" * 64)
 OTHER = Digest("sha256:" + "b" * 64)
@@ -139,3 +139,58 @@ def test_one_of_several_tags_goes_whoever_uses_the_image() -> None:
 def test_users_of_other_images_do_not_count() -> None:
     other = [ImageInUse(image_id=OTHER, container_id=CONTAINER, running=True)]
     assert remove(table("a:1"), "a:1", force=False, in_use=other).deleted
+
+
+def family(*named: str) -> NameTable:
+    """IMAGE, and OTHER that was made of it."""
+    made = NameTable().with_image(StoredImage(id=IMAGE, manifest=M, layers=(layer(BASE),)))
+    made = made.with_image(StoredImage(id=OTHER, manifest=M, layers=(layer(BASE), layer(TOP)), parent=IMAGE))
+    for name in named:
+        made = made.with_tag(parse_reference(name), IMAGE if name.startswith("base") else OTHER, 1)
+    return made
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_image_with_children_stays(force: bool) -> None:
+    with pytest.raises(SeawayError) as refused:
+        remove(family("child:1"), IMAGE, force=force)
+    assert refused.value.message == (
+        "conflict: unable to delete aaaaaaaaaaaa (cannot be forced) - image has dependent child images"
+    )
+    done = remove(family("base:1", "child:1"), "base:1", force=force)
+    assert said(done) == ["untagged base:1"]
+    assert IMAGE in done.table.images
+
+
+def test_a_parent_without_a_name_goes_with_its_last_child() -> None:
+    done = remove(family("child:1"), "child:1", force=False)
+    assert said(done)[:2] == ["untagged child:1", "deleted sha256:bb"]
+    assert [item.deleted for item in done.items[3:]] == [IMAGE, BASE]
+    assert done.table == NameTable()
+    assert done.reclaimed == 4
+    assert [action for action, _, _ in done.events] == ["untag", "delete", "delete"]
+
+
+def test_a_parent_that_is_named_or_used_or_not_to_be_pruned_stays() -> None:
+    named = remove(family("child:1", "base:1"), "child:1", force=False)
+    used = remove(family("child:1"), "child:1", force=False, in_use=use(running=False))
+    kept = remove(family("child:1"), "child:1", force=False, prune=False)
+    for done in (named, used, kept):
+        assert list(done.table.images) == [IMAGE]
+
+
+def test_many_go_in_one_change_but_those_that_are_needed() -> None:
+    def keeps(in_use: list[ImageInUse]) -> Removal:
+        return remove_unused(family("child:1", "child:2", "base:1"), [OTHER, IMAGE], in_use)
+
+    assert keeps([]).table == NameTable()
+    assert said(keeps([]))[:3] == ["untagged child:1", "untagged child:2", "deleted sha256:bb"]
+    held = keeps([ImageInUse(image_id=OTHER, container_id=CONTAINER, running=False)])
+    assert said(held) == ["untagged child:1", "untagged base:1"]
+    assert {name.familiar for name in held.table.tags_of(OTHER)} == {"child:2"}
+
+
+def test_one_that_went_with_its_child_is_not_looked_for() -> None:
+    done = remove_unused(family("child:1"), [OTHER, IMAGE])
+    assert done.table == NameTable()
+    assert remove_unused(family("child:1"), [IMAGE]).items == ()

@@ -154,3 +154,11 @@ async def test_an_event_alone_frees_the_old_name(node: Node, fake_server: FakeSe
     identifier = await node.make(1)
     await node.rename(RenameContainer(id=identifier, name="new"), Command.new())
     await until(lambda: not fake_server.buckets[NAMES_BUCKET.name].entries.keys() & {b"box1".hex()})
+
+
+async def test_a_name_that_no_bucket_takes(node: Node, fake_bus: Bus) -> None:
+    identifier = await node.make(1)
+    with pytest.raises(SeawayError) as refused:
+        await fake_bus.call(RENAME, RenameContainer(id=identifier, name="a" * 256))
+    assert refused.value.code is Code.BAD_REQUEST and refused.value.message.endswith("must have 1 to 255 bytes")
+    assert node.asked == []
