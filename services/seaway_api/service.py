@@ -10,7 +10,7 @@ from typing import cast
 from seaway_api.api import Api
 from seaway_api.buildkit.entry import BuildKit
 from seaway_api.cache.hub import Hub
-from seaway_api.cache.lists import all_images, learn_container_nodes
+from seaway_api.cache.lists import learn_container_nodes
 from seaway_api.cache.stats_feeds import StatsFeeds
 from seaway_api.http.archive_client import ArchiveClient
 from seaway_api.http.dispatch import Dispatcher
@@ -38,7 +38,7 @@ async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncItera
         feeds = StatsFeeds(context.bus, context.tasks)
         begun = asyncio.Event()
         settings = cast(ApiSettings, context.settings)
-        buildkit = BuildKit(settings, context.bus, context.tasks, partial(all_images, context.bus))
+        buildkit = BuildKit(settings, context.bus, context.tasks, partial(hub.images.current, context.bus))
         stack.push_async_callback(buildkit.close)
         api = Api(settings, context.bus, hub, context.tasks, archives, feeds, buildkit=buildkit, begun=begun)
         async with serve(api, lent):

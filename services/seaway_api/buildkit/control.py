@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from seaway_api.buildkit import solve
@@ -13,10 +13,10 @@ from seaway_api.buildkit.http2 import Stream
 from seaway_api.buildkit.image_service import ImageService
 from seaway_api.buildkit.relay import Method, Relay
 from seaway_api.buildkit.sessions import BuildSession, SessionRefused, Sessions
+from seaway_api.translate.image_catalogue import ImageCatalogue
 from seaway_bus.bus import Command
 from seaway_contracts.errors import Code as SuiteCode
 from seaway_contracts.errors import SeawayError
-from seaway_contracts.images import ImageRecord
 
 log = logging.getLogger(__name__)
 SOLVE: Final = "/moby.buildkit.v1.Control/Solve"
@@ -25,7 +25,7 @@ GATEWAY_SOLVE: Final = "/moby.buildkit.v1.frontend.LLBBridge/Solve"
 _BUILD_ID: Final = b"buildkit-controlapi-buildid"
 _MOST_BASES: Final = 200
 _SESSION_S: Final = 30.0
-Images = Callable[[], AsyncIterator[ImageRecord]]
+Images = Callable[[], Awaitable[ImageCatalogue]]
 
 
 class ControlMethods:
@@ -130,8 +130,8 @@ class ControlMethods:
         try:
             found = {
                 solve.base_name(name): image.id
-                async for image in self._images()
-                for name in (*image.repo_tags, *image.repo_digests)
+                for image in (await self._images()).images
+                for name in image.facts.references
             }
             names = solve.usable_bases(found, named)[:_MOST_BASES]
             manifests = await asyncio.gather(*(self._manifest(found[name]) for name in names))

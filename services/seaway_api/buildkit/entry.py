@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from seaway_api.http.hijack import Tunnel
 from seaway_api.settings import NO_BUILDER, OWN_BUILDER, ApiSettings
+from seaway_api.translate.image_catalogue import ImageCatalogue
 from seaway_bus.bus import Bus
 from seaway_contracts.errors import conflict, unavailable
-from seaway_contracts.images import ImageRecord
 from seaway_docker.errors import InvalidParameter
 from seaway_kit.tasks import Tasks
 
@@ -23,7 +23,7 @@ class BuildKit:
     """The builder, and what this process relays to it."""
 
     def __init__(
-        self, settings: ApiSettings, bus: Bus, tasks: Tasks, images: Callable[[], AsyncIterator[ImageRecord]]
+        self, settings: ApiSettings, bus: Bus, tasks: Tasks, images: Callable[[], Awaitable[ImageCatalogue]]
     ) -> None:
         """`images` lists what is in the store. `tasks` carry what outlives a request."""
         self._tasks = tasks

@@ -73,7 +73,8 @@ async def test_created_found_listed_and_removed(node: VolumeNode, fake_bus: Bus,
     assert await inspect(fake_bus, "data") == made and await listed(fake_bus) == ["data"]
     for ref in (made.id, made.id[:12], "dat", "", "x" * 999):
         error = await refused(inspect(fake_bus, ref))
-        assert (error.code, error.message) == (Code.NOT_FOUND, f"get {ref}: no such volume"), "only names find volumes"
+        message = f"get {ref}: no such volume" if ref else "get: no such volume"
+        assert (error.code, error.message) == (Code.NOT_FOUND, message), "only names find volumes"
     assert await remove(fake_bus, "data") == made
     assert node.removed == [made.id] and node.volumes == {}
     assert await listed(fake_bus) == [] and stored(fake_server) == (0, 0)
