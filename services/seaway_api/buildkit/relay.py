@@ -100,7 +100,7 @@ async def _pass(source: Stream, target: Stream) -> None:
 async def _answer(outgoing: Stream, incoming: Stream, finish: Rewrite | None) -> None:
     """Pass headers, data, trailers; headers alone in one frame."""
     head = await outgoing.head()
-    if outgoing.complete:
+    if outgoing.complete and outgoing.trailers is None:
         await incoming.send_headers(head, end=True)
     elif finish is None:
         await incoming.send_headers(head)

@@ -37,6 +37,12 @@ class Buildkitd:
         daemon.until(self.socket.exists, "buildkitd's socket", 30)
         self._daemon = daemon
 
+    def ctl(self, *words: str) -> None:
+        """Run buildctl here."""
+        subprocess.run(
+            [DIRECTORY / "buildctl", "--addr", self.place, *words], check=True, capture_output=True, timeout=120
+        )
+
     def log(self) -> str:
         """What it has said."""
         return (self.directory / "buildkitd.log").read_text(errors="replace")

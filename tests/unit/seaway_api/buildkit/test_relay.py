@@ -19,6 +19,10 @@ async def builder(stream: Stream) -> None:
     if stream.path == "/fail":
         await answer.end(Code.UNKNOWN, "failed to solve: 100 % – ü\nno such stage")
         return
+    if stream.path == "/empty":  # headers and trailers at once, and nothing between them
+        await stream.send_headers([(b":status", b"200"), (b"content-type", b"application/grpc")])
+        await answer.end()
+        return
     if stream.path == "/slow":
         broken.set_result(await stream.gone())
         return
@@ -65,6 +69,11 @@ async def test_an_error_keeps_its_code_and_words() -> None:
             await call(client, "/fail", b"")
         assert failed.value.code == Code.UNKNOWN
         assert failed.value.text == "failed to solve: 100 % – ü\nno such stage"
+
+
+async def test_trailers_pass_where_there_is_no_message() -> None:
+    async with relayed() as client:
+        assert await call(client, "/empty", b"") == b""
 
 
 async def test_a_caller_that_breaks_off_ends_the_call_behind() -> None:
