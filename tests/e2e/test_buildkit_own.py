@@ -1,16 +1,22 @@
 """Seaway's own builder: a container that the first build makes, and that `purge` removes."""
 
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_rig import images
+from e2e_rig.buildkit_fixtures import client, context, until_gone, until_running
 from e2e_rig.buildkitd import IMAGE, builder_archive, need_buildkitd
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.seaway import Seaway
+from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
 BUILDER = "seaway-builder"
+BUILD_S = 180
+DIAL = "buildctl dial-stdio"
 
 
 @pytest.fixture(scope="module")
@@ -24,23 +30,15 @@ def suite(e2e_directory: Path) -> Iterator[Seaway]:
 
 @pytest.fixture(scope="module")
 def cli(suite: Seaway, e2e_directory: Path) -> DockerCli:
-    config = e2e_directory / "bkowncli"
-    config.mkdir()
-    one = DockerCli(suite.host, config)
-    one("load", input=images.busybox_archive())
+    one = client(suite, e2e_directory / "bkowncli")
     one("load", input=builder_archive())
     return one
 
 
-def context(path: Path, dockerfile: str) -> str:
-    (path / "Dockerfile").write_text(dockerfile)
-    return str(path)
-
-
-def test_the_first_build_makes_the_builder(cli: DockerCli, tmp_path: Path) -> None:
+def test_a_build_makes_the_builder(cli: DockerCli, tmp_path: Path) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo hi > /g\n")
-    assert cli("ps", "-aq", "--filter", "label=com.seaway.builder").out == ""
-    done = cli.try_("build", "-t", "first", where, timeout=180)
+    cli.try_("rm", "-f", BUILDER)
+    done = cli.try_("build", "-t", "first", where, timeout=BUILD_S)
     assert done.code == 0, done.err
     assert cli("run", "--rm", "first", "cat", "/g").out == "hi"
     assert (
@@ -52,8 +50,46 @@ def test_the_first_build_makes_the_builder(cli: DockerCli, tmp_path: Path) -> No
 
 def test_a_killed_builder_is_started_again(cli: DockerCli, tmp_path: Path) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo again > /g\n")
-    cli("build", "-t", "before", where, timeout=180)
+    cli("build", "-t", "before", where, timeout=BUILD_S)
     cli("kill", BUILDER)
-    done = cli.try_("build", "-t", "after", where, timeout=180)
+    done = cli.try_("build", "-t", "after", where, timeout=BUILD_S)
     assert done.code == 0, done.err
     assert "CACHED" in done.err
+
+
+def test_no_connection_is_left(cli: DockerCli, tmp_path: Path) -> None:
+    cli("build", context(tmp_path, "FROM busybox\nRUN true\n"), timeout=BUILD_S)
+    until_gone(DIAL)
+    assert cli("inspect", BUILDER, "--format", "{{.ExecIDs}}").out in ("[]", "<nil>")
+
+
+@pytest.mark.parametrize("victim", ["client", "builder", "agent", "api"])
+def test_the_next_build_works_whoever_was_killed(
+    suite: Seaway, cli: DockerCli, tmp_path: Path, name: str, victim: str
+) -> None:
+    """A build's steps end with its client's connection, and so do all connections to the builder."""
+    seconds = str(int(name[1:8], 16))
+    with cli.spawn("build", "-t", name, context(tmp_path, f"FROM busybox\nRUN sleep {seconds}\n")) as build:
+        until_running(f"sleep {seconds}")
+        kill(suite, cli, build, victim)
+        assert build.wait(60) != 0
+    until_gone(f"sleep {seconds}")
+    until_gone(DIAL)
+    eventually(suite.serves, "the API")
+    assert cli("images", "-q", name).out == ""
+    cli("build", "-t", name, context(tmp_path, f"FROM busybox\nRUN echo {name} > /n\n"), timeout=BUILD_S)
+    assert cli("run", "--rm", name, "cat", "/n").out == name
+
+
+def kill(suite: Seaway, cli: DockerCli, build: "subprocess.Popen[bytes]", victim: str) -> None:
+    """End one of those that take part in a build, without warning."""
+    if victim == "client":
+        children = Path(f"/proc/{build.pid}/task/{build.pid}/children").read_text().split()
+        for pid in (build.pid, *map(int, children)):
+            os.kill(pid, signal.SIGKILL)
+    elif victim == "builder":
+        cli("kill", BUILDER)
+    else:
+        pid = suite.processes()[victim]
+        os.kill(pid, signal.SIGKILL)
+        suite.restarted(victim, pid)

@@ -1,10 +1,9 @@
 """Two HTTP/2 connections and the relay between them: a client's `/grpc`, and a client's session."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from seaway_api.buildkit import messages
@@ -17,7 +16,7 @@ from seaway_api.buildkit.image_service import ImageService
 from seaway_api.buildkit.messages import WrongMessage
 from seaway_api.buildkit.relay import Method, Relay
 from seaway_api.buildkit.sessions import BuildSession, Sessions
-from seaway_kit.tasks import Tasks, cancel
+from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
 _SESSION: Final = "/moby.buildkit.v1.Control/Session"
@@ -28,40 +27,50 @@ _MOST_VALUE: Final = 4096
 _PIECE: Final = 1 << 20
 
 
+@asynccontextmanager
+async def builder_connection(builder: Builder) -> AsyncIterator[Http2]:
+    """A connection to the builder; what the builder does for it, it gives up at its end. Raises NoBuilder."""
+    pipe = await builder.connect()
+    tasks = Tasks("builder")
+    connection = Http2(pipe)
+    tasks.spawn("run", connection.run())
+    try:
+        yield connection
+    finally:
+        pipe.close()  # a task that is cancelled before it has begun closes nothing
+        await tasks.close()
+
+
 class BehindBuilder:
     """The connection to the builder, made when the first call needs it."""
 
-    def __init__(self, builder: Builder, tasks: Tasks) -> None:
+    def __init__(self, builder: Builder) -> None:
         self._builder = builder
-        self._tasks = tasks
         self._turn = asyncio.Lock()
         self._connection: Http2 | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._open = AsyncExitStack()
 
     async def get(self) -> Http2:
         """The connection; a lost one is made again. Raises GrpcError(UNAVAILABLE)."""
         async with self._turn:
-            if self._connection is None or self._running is None or self._running.done():
+            if self._connection is None or self._connection.ended:
+                await self._open.aclose()
                 try:
-                    pipe = await self._builder.connect()
+                    self._connection = await self._open.enter_async_context(builder_connection(self._builder))
                 except NoBuilder as error:
                     raise GrpcError(Code.UNAVAILABLE, str(error)) from error
-                self._connection = Http2(pipe)
-                self._running = self._tasks.spawn("builder", self._connection.run())
             return self._connection
 
     async def close(self) -> None:
-        """End it: what the builder does for it, it gives up."""
-        if self._running is not None:
-            await cancel(self._running)
+        """End it."""
+        await self._open.aclose()
 
 
 async def relay_grpc(
     pipe: Pipe, builder: Builder, sessions: Sessions, service: ImageService, images: Images, actor: str
 ) -> None:
     """Serve a client that calls BuildKit, until it goes."""
-    tasks = Tasks("grpc")
-    behind = BehindBuilder(builder, tasks)
+    behind = BehindBuilder(builder)
     methods: dict[str, Method] = {}
     relay = Relay(behind.get, methods)
     methods.update(ControlMethods(relay, sessions, service, images, actor).methods())
@@ -69,7 +78,6 @@ async def relay_grpc(
         await Http2(pipe, serve=relay.serve).run()
     finally:
         await behind.close()
-        await tasks.close()
 
 
 # --- sessions
@@ -111,13 +119,8 @@ class SessionPipe:
 @asynccontextmanager
 async def builder_session(builder: Builder, headers: Headers) -> AsyncIterator[SessionPipe]:
     """A session at the builder. Raises NoBuilder, ConnectionError."""
-    tasks = Tasks("session")
-    connection = Http2(await builder.connect())
-    tasks.spawn("builder", connection.run())
-    try:
+    async with builder_connection(builder) as connection:
         yield SessionPipe(await connection.open(request_headers(_SESSION, headers)))
-    finally:
-        await tasks.close()
 
 
 async def relay_session(client: Pipe, builder: Pipe, session: BuildSession, service: ImageService) -> None:
@@ -158,13 +161,8 @@ def session_headers(given: Iterable[tuple[str, str]]) -> Headers:
 
 async def ask_builder(builder: Builder, path: str, request: bytes) -> bytes:
     """A unary call of our own. Raises NoBuilder, GrpcError, ConnectionError."""
-    tasks = Tasks("builder")
-    connection = Http2(await builder.connect())
-    tasks.spawn("run", connection.run())
-    try:
-        return await call(connection, path, request)
-    except StreamBroken as error:
-        raise ConnectionResetError(str(error)) from None
-    finally:
-        with contextlib.suppress(ConnectionError):
-            await tasks.close()
+    async with builder_connection(builder) as connection:
+        try:
+            return await call(connection, path, request)
+        except StreamBroken as error:
+            raise ConnectionResetError(str(error)) from None

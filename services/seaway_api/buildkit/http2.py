@@ -278,6 +278,11 @@ class Http2:
             stream.broken(self._ended)
         self._wake()
 
+    @property
+    def ended(self) -> bool:
+        """Whether one side has ended it."""
+        return self._ended is not None
+
     # --- for streams
 
     async def open(self, headers: Headers, *, end: bool = False) -> Stream:
