@@ -1,5 +1,6 @@
 """Seaway's own builder: a container that the first build makes, and that `purge` removes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from e2e_rig.buildkit_fixtures import client, context, until_gone, until_running
 from e2e_rig.buildkitd import IMAGE, builder_archive, need_buildkitd
 from e2e_rig.docker_cli import DockerCli
-from e2e_rig.seaway import Seaway
+from e2e_rig.seaway import Seaway, seaway
 from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
@@ -55,6 +56,55 @@ def test_a_killed_builder_is_started_again(cli: DockerCli, tmp_path: Path) -> No
     done = cli.try_("build", "-t", "after", where, timeout=BUILD_S)
     assert done.code == 0, done.err
     assert "CACHED" in done.err
+
+
+def test_it_is_shown_and_its_cache_is_pruned(suite: Seaway, cli: DockerCli, tmp_path: Path) -> None:
+    cli("build", context(tmp_path, f"FROM busybox\nRUN echo {tmp_path} > /n\n"), timeout=BUILD_S)
+    assert f"BuildKit: container {BUILDER} ({IMAGE}, running on n1)" in cli("info").out
+    found = seaway("doctor", "--root", str(suite.root), "--run", str(suite.run))
+    assert f"buildkit: container {BUILDER} ({IMAGE}, running on n1)" in found.stdout
+    assert cache_entries(cli) > 0
+    assert f"{tmp_path}" in cli("buildx", "du", "--verbose").out
+    cli("builder", "prune", "-af", timeout=BUILD_S)
+    assert cache_entries(cli) == 0
+    cli("build", context(tmp_path, f"FROM busybox\nRUN echo {tmp_path} > /n\n"), timeout=BUILD_S)
+    pruned = suite.api.request("POST", "/build/prune?all=1").json()
+    assert pruned["SpaceReclaimed"] > 0 and pruned["CachesDeleted"]
+    assert cache_entries(cli) == 0
+
+
+def cache_entries(cli: DockerCli) -> int:
+    """How many `docker system df` counts."""
+    rows = (json.loads(line) for line in cli("system", "df", "--format", "json").lines)
+    return int(next(row["TotalCount"] for row in rows if row["Type"] == "Build Cache"))
+
+
+def test_what_asks_for_the_cache_starts_no_builder(suite: Seaway, cli: DockerCli) -> None:
+    cli.try_("rm", "-f", BUILDER)
+    cli("builder", "prune", "-af", timeout=BUILD_S)
+    cli("buildx", "du")
+    assert suite.api.request("POST", "/build/prune?all=1").json()["SpaceReclaimed"] == 0
+    assert "the first build makes it" in cli("info").out
+    assert cli("ps", "-aq").out == ""
+
+
+def test_builds_get_no_more_rights_than_containers(cli: DockerCli, tmp_path: Path) -> None:
+    where = context(tmp_path, "FROM busybox\nRUN true\n")
+    for words in (("--network", "host"), ("--allow", "security.insecure")):
+        done = cli.try_("buildx", "build", *words, where, timeout=BUILD_S)
+        assert done.code != 0 and "builds get no rights beyond those of a container" in done.err, done.err
+
+
+def test_purge_removes_it(e2e_directory: Path, tmp_path: Path) -> None:
+    one = Seaway(e2e_directory / "bkpurge", up=("--buildkit-image", IMAGE, "--metrics-port", "0"))
+    one.start()
+    docker = client(one, e2e_directory / "bkpurgecli")
+    docker("load", input=builder_archive())
+    docker("build", context(tmp_path, "FROM busybox\nRUN true\n"), timeout=BUILD_S)
+    pid = docker("inspect", BUILDER, "--format", "{{.State.Pid}}").out
+    one.purge()
+    assert not Path(f"/proc/{pid}").exists()
+    assert not [*one.root.glob("*/*")], "neither the cache nor anything else is left"
 
 
 def test_no_connection_is_left(cli: DockerCli, tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ from seaway_kit.addresses import TCP, UNIX, split_address
 
 _CHUNK: Final = 256 * 1024
 _CONNECT_S: Final = 10.0
+_NONE: Final = (
+    "this suite has no BuildKit (--buildkit none): start it with --buildkit unix:///PATH of a buildkitd, or "
+    "without --buildkit for a builder of its own; or build without BuildKit: DOCKER_BUILDKIT=0 docker build"
+)
 
 
 class NoBuilder(Exception):
@@ -21,6 +25,9 @@ class Builder(Protocol):
 
     async def connect(self) -> Pipe:
         """A fresh connection. Raises NoBuilder."""
+
+    async def is_there(self) -> bool:
+        """Whether it has to be asked at all: one that nobody has started has no cache. Raises NoBuilder."""
 
     @property
     def place(self) -> str:
@@ -70,6 +77,10 @@ class GivenBuilder:
                 "the place), or build without it: DOCKER_BUILDKIT=0 docker build"
             ) from error
 
+    async def is_there(self) -> bool:
+        """Always: whoever asks is told if it isn't."""
+        return True
+
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.place.startswith(UNIX):
             return await asyncio.open_unix_connection(self.place.removeprefix(UNIX), limit=_CHUNK)
@@ -82,9 +93,10 @@ class Nowhere:
 
     place = "none"
 
+    async def is_there(self) -> bool:
+        """Raises NoBuilder."""
+        raise NoBuilder(_NONE)
+
     async def connect(self) -> Pipe:
         """Raises NoBuilder."""
-        raise NoBuilder(
-            "this suite has no BuildKit (--buildkit none): start it with --buildkit unix:///PATH of a buildkitd, or "
-            "without --buildkit for a builder of its own; or build without BuildKit: DOCKER_BUILDKIT=0 docker build"
-        )
+        raise NoBuilder(_NONE)

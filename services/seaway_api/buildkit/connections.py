@@ -73,7 +73,7 @@ async def relay_grpc(
     behind = BehindBuilder(builder)
     methods: dict[str, Method] = {}
     relay = Relay(behind.get, methods)
-    methods.update(ControlMethods(relay, sessions, service, images, actor).methods())
+    methods.update(ControlMethods(relay, builder, sessions, service, images, actor).methods())
     try:
         await Http2(pipe, serve=relay.serve).run()
     finally:
@@ -159,8 +159,8 @@ def session_headers(given: Iterable[tuple[str, str]]) -> Headers:
     return [(name.encode("ascii"), value.encode("latin-1")) for name, value in found]
 
 
-async def ask_builder(builder: Builder, path: str, request: bytes) -> bytes:
-    """A unary call of our own. Raises NoBuilder, GrpcError, ConnectionError."""
+async def ask_builder(builder: Builder, path: str, request: bytes) -> list[bytes]:
+    """A call of our own with one request; the answers. Raises NoBuilder, GrpcError, ConnectionError."""
     async with builder_connection(builder) as connection:
         try:
             return await call(connection, path, request)

@@ -5,10 +5,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from seaway_api.buildkit import solve
+from seaway_api.buildkit import messages, solve
+from seaway_api.buildkit.builder import Builder, NoBuilder
 from seaway_api.buildkit.content import grpc_error
 from seaway_api.buildkit.dockerfile import read_dockerfile
-from seaway_api.buildkit.grpc import Code, GrpcError, Messages
+from seaway_api.buildkit.grpc import Answer, Code, GrpcError, Messages
 from seaway_api.buildkit.http2 import Stream
 from seaway_api.buildkit.image_service import ImageService
 from seaway_api.buildkit.relay import Method, Relay
@@ -20,6 +21,8 @@ from seaway_contracts.errors import SeawayError
 
 log = logging.getLogger(__name__)
 SOLVE: Final = "/moby.buildkit.v1.Control/Solve"
+PRUNE: Final = "/moby.buildkit.v1.Control/Prune"
+DISK_USAGE: Final = "/moby.buildkit.v1.Control/DiskUsage"
 WORKERS: Final = "/moby.buildkit.v1.Control/ListWorkers"
 GATEWAY_SOLVE: Final = "/moby.buildkit.v1.frontend.LLBBridge/Solve"
 _BUILD_ID: Final = b"buildkit-controlapi-buildid"
@@ -31,9 +34,12 @@ Images = Callable[[], Awaitable[ImageCatalogue]]
 class ControlMethods:
     """The methods of one client's connection."""
 
-    def __init__(self, relay: Relay, sessions: Sessions, service: ImageService, images: Images, actor: str) -> None:
+    def __init__(
+        self, relay: Relay, builder: Builder, sessions: Sessions, service: ImageService, images: Images, actor: str
+    ) -> None:
         """`images` lists what is in the store; `actor` is the client."""
         self._relay = relay
+        self._builder = builder
         self._sessions = sessions
         self._service = service
         self._images = images
@@ -42,7 +48,27 @@ class ControlMethods:
 
     def methods(self) -> Mapping[str, Method]:
         """By path."""
-        return {SOLVE: self.build, WORKERS: self.list_workers, GATEWAY_SOLVE: self.gateway_solve}
+        return {
+            SOLVE: self.build,
+            WORKERS: self.list_workers,
+            GATEWAY_SOLVE: self.gateway_solve,
+            PRUNE: self.about_cache,
+            DISK_USAGE: self.about_cache,
+        }
+
+    async def about_cache(self, stream: Stream) -> None:
+        """A builder is not started to be asked for its cache: then it is empty."""
+        try:
+            is_there = await self._builder.is_there()
+        except NoBuilder as error:
+            raise GrpcError(Code.UNAVAILABLE, str(error)) from error
+        if is_there:
+            await self._relay.forward(stream)
+            return
+        answer = Answer(stream)
+        if stream.path == DISK_USAGE:
+            await answer.message(messages.encode("DiskUsageResponse"))
+        await answer.end()
 
     async def list_workers(self, stream: Stream) -> None:
         """The builder's workers, without what this daemon has not."""

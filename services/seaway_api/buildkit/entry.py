@@ -3,18 +3,20 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seaway_api.http.hijack import Tunnel
 from seaway_api.settings import NO_BUILDER, OWN_BUILDER, ApiSettings
 from seaway_api.translate.image_catalogue import ImageCatalogue
 from seaway_bus.bus import Bus
-from seaway_contracts.errors import conflict, unavailable
+from seaway_contracts.errors import SeawayError, conflict, unavailable
 from seaway_docker.errors import InvalidParameter
+from seaway_docker.filters import Filters
 from seaway_kit.tasks import Tasks
 
 if TYPE_CHECKING:
     from seaway_api.buildkit.builder import Builder
+    from seaway_api.buildkit.cache import Pruned
     from seaway_api.buildkit.image_service import ImageService
     from seaway_api.buildkit.sessions import Sessions
 
@@ -59,6 +61,42 @@ class BuildKit:
         """Let go of what is open."""
         if "_service" in self.__dict__:
             await self._service.close()
+
+    async def describe(self) -> str:
+        """The builder, for `docker info`."""
+        from seaway_api.buildkit.container import builder_line, find_builder
+
+        settings = self._settings
+        if settings.buildkit != OWN_BUILDER:
+            return settings.buildkit
+        try:
+            return builder_line(await find_builder(self._bus), settings.buildkit_image)
+        except SeawayError as error:
+            return f"container ({error.message})"
+
+    async def usage(self) -> list[dict[str, Any]]:
+        """What is in the builder's cache, as `GET /system/df` lists it. Raises SeawayError."""
+        if not await self._has_cache():
+            return []
+        from seaway_api.buildkit import cache
+
+        return await cache.usage(self._builder)
+
+    async def prune(self, filters: Filters, *, everything: bool, keep_bytes: int, unused_ns: int) -> "Pruned | None":
+        """Prune the builder's cache; None where there is none. Raises SeawayError."""
+        if not await self._has_cache():
+            return None
+        from seaway_api.buildkit import cache
+
+        return await cache.prune(
+            self._builder, filters, everything=everything, keep_bytes=keep_bytes, unused_ns=unused_ns
+        )
+
+    async def _has_cache(self) -> bool:
+        from seaway_api.buildkit.container import find_builder, is_running
+
+        place = self._settings.buildkit
+        return place != NO_BUILDER and (place != OWN_BUILDER or is_running(await find_builder(self._bus)))
 
     async def grpc(self, tunnel: Tunnel, actor: str) -> None:
         """Serve a client's calls to BuildKit, until it goes."""

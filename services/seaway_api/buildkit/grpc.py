@@ -12,6 +12,7 @@ MOST_MESSAGE: Final = 16 << 20
 _PREFIX: Final = struct.Struct(">BI")
 _PLAIN: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 _MOST_TEXT: Final = 4096
+_MOST_ANSWERS: Final = 100_000
 _TYPE: Final = (b"content-type", b"application/grpc")
 _HEAD: Final[Headers] = [(b":status", b"200"), _TYPE]
 
@@ -111,20 +112,22 @@ def _status(code: int, text: str) -> Headers:
     return trailers
 
 
-async def call(connection: Http2, path: str, request: bytes) -> bytes:
-    """A unary call of our own. Raises GrpcError, StreamBroken, ConnectionEnded."""
+async def call(connection: Http2, path: str, request: bytes) -> list[bytes]:
+    """A call of our own with one request; the answers. Raises GrpcError, StreamBroken, ConnectionEnded."""
     stream = await connection.open(request_headers(path))
     try:
         await stream.send(frame(request))
         await stream.end()
         head = await stream.head()
         messages = Messages(stream)
-        answer = await messages.next()
-        while await messages.next() is not None:
-            pass
+        answers: list[bytes] = []
+        while (answer := await messages.next()) is not None:
+            answers.append(answer)
+            if len(answers) > _MOST_ANSWERS:
+                raise GrpcError(Code.RESOURCE_EXHAUSTED, f"more than {_MOST_ANSWERS} answers came")
         if (error := error_of(stream.trailers or head)) is not None:
             raise error
-        return answer or b""
+        return answers
     finally:
         stream.reset()
 

@@ -23,6 +23,7 @@ _MESSAGES: Final[dict[str, tuple[str, ...]]] = {
         "string Frontend = 6",
         "map FrontendAttrs = 7",
         "CacheOptions Cache = 8",
+        "repeated string Entitlements = 9",
         "bool Internal = 11",
         "repeated Exporter Exporters = 13",
     ),

@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from seaway_api.buildkit.builder import NoBuilder
+from seaway_api.buildkit.container import LABEL, NAME, find_builder, is_running
 from seaway_api.buildkit.exec_pipe import ExecPipe, dial
 from seaway_api.translate.checked import check_create
 from seaway_api.translate.request import container_request
@@ -31,9 +32,6 @@ from seaway_docker.references import parse_reference
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
-NAME: Final = "seaway-builder"
-"""Of the container, and of the volume with its cache."""
-LABEL: Final = "com.seaway.builder"
 ACTOR: Final = "seaway"
 _CACHE_PATH: Final = "/var/lib/buildkit"
 _MB: Final = 1_000_000
@@ -89,15 +87,12 @@ class OwnBuilder:
             raise NoBuilder(f"the builder (container {NAME}) can't be used: {error.message}. {_ADVICE}") from error
         raise NoBuilder(f"the builder (container {NAME}) ends as soon as it is started: see docker logs {NAME}")
 
-    async def find(self) -> ContainerRecord | None:
-        """Its record; None where no build has needed it. Raises SeawayError."""
+    async def is_there(self) -> bool:
+        """Whether its container runs. Raises NoBuilder."""
         try:
-            record = await self._bus.call(cat.GET_CONTAINER, ResolveContainer(ref=NAME))
+            return is_running(await find_builder(self._bus))
         except SeawayError as error:
-            if error.code is not Code.NOT_FOUND:
-                raise
-            return None
-        return record if LABEL in record.spec.labels else None
+            raise NoBuilder(error.message) from error
 
     async def _running(self) -> ContainerRecord:
         async with self._turn:
@@ -110,7 +105,7 @@ class OwnBuilder:
 
     async def _right_one(self) -> ContainerRecord | None:
         """The container that is there; one of another image is removed, its cache stays."""
-        record = await self.find()
+        record = await find_builder(self._bus)
         if record is None or record.spec.labels[LABEL] == self._image:
             return record
         log.info("the builder changes from %s to %s", record.spec.labels[LABEL], self._image)
@@ -126,7 +121,7 @@ class OwnBuilder:
         try:
             made = await creator.make(builder_request(self._image, self._cache), (NAME,))
         except SeawayError as error:
-            if error.code is Code.CONFLICT and (record := await self.find()) is not None:
+            if error.code is Code.CONFLICT and (record := await find_builder(self._bus)) is not None:
                 return record  # another API was quicker
             raise
         return ContainerRecord(spec=made.spec, node=made.node, status=made.status)

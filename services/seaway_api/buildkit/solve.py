@@ -31,6 +31,12 @@ _TWO_STORES: Final = (
 )
 
 
+_RIGHTS: Final = (
+    "{}: builds get no rights beyond those of a container. Build without --allow and --network host, "
+    "or with DOCKER_BUILDKIT=0, which can give a build the host's network"
+)
+
+
 class Refused(ValueError):
     """What is asked can't be done; the sentence is for the user."""
 
@@ -50,6 +56,8 @@ def plan_solve(data: bytes) -> PlannedSolve:
     """`Control.Solve` with our exporter instead of `moby`. Raises Refused, WrongMessage."""
     asked = parse("SolveRequest", data)
     _check_platform(asked.FrontendAttrs)
+    if asked.Entitlements:
+        raise Refused(_RIGHTS.format(", ".join(asked.Entitlements)[:200]))
     exporters = [exporter for exporter in asked.Exporters if exporter.Type == MOBY]
     deprecated = asked.ExporterDeprecated == MOBY
     if not exporters and not deprecated:

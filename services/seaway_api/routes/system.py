@@ -1,5 +1,6 @@
 """Ping, version, info, login, disk usage."""
 
+import contextlib
 from collections import Counter
 from typing import Any, Final
 
@@ -83,6 +84,8 @@ async def info(call: Call) -> web.StreamResponse:
         readers=api.hub.reader_count,
         warnings=api.warnings,
     )
+    if api.buildkit is not None:
+        body["DriverStatus"].append(["BuildKit", await api.buildkit.describe()])
     return replies.json(info_shown(call.version, info_since(call.version, body)))
 
 
@@ -110,11 +113,13 @@ async def disk_usage(call: Call) -> web.StreamResponse:
 
 
 async def _build_cache(call: Call) -> list[dict[str, Any]]:
-    """Nothing of nodes that are silent."""
-    try:
-        return [cache_json(step) for step in await cached_steps(call.api)]
-    except SeawayError:
-        return []
+    """Nothing of nodes and builders that are silent."""
+    found: list[dict[str, Any]] = []
+    with contextlib.suppress(SeawayError):
+        found += [cache_json(step) for step in await cached_steps(call.api)]
+    with contextlib.suppress(SeawayError):
+        found += await call.api.buildkit.usage() if call.api.buildkit is not None else []
+    return found
 
 
 async def _volumes(call: Call, cluster: Cluster) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ async def test_an_error_keeps_its_code_and_words() -> None:
 
 async def test_trailers_pass_where_there_is_no_message() -> None:
     async with relayed() as client:
-        assert await call(client, "/empty", b"") == b""
+        assert await call(client, "/empty", b"") == []
 
 
 async def test_a_caller_that_breaks_off_ends_the_call_behind() -> None:
@@ -98,7 +98,7 @@ async def test_an_answer_waits_for_its_finish_and_may_become_an_error() -> None:
         return serve
 
     async with relayed(changed=method) as client:
-        assert await call(client, "/changed", b"good") == b"good!"
+        assert await call(client, "/changed", b"good") == [b"good!"]
         with pytest.raises(GrpcError, match="can't be kept") as failed:
             await call(client, "/changed", b"bad")
         assert failed.value.code == Code.NOT_FOUND

@@ -63,6 +63,9 @@ def test_what_can_not_be_is_refused() -> None:
         plan_solve(encode("SolveRequest", FrontendAttrs={"platform": "linux/amd64,linux/arm64"}))
     with pytest.raises(Refused, match="one platform"):
         read_gateway_solve(encode("GatewaySolveRequest", FrontendOpt={"platform": "linux/amd64,linux/arm64"}))
+    for right in ("network.host", "security.insecure"):
+        with pytest.raises(Refused, match=right):
+            plan_solve(encode("SolveRequest", Entitlements=[right]))
     both = [new("Exporter", Type="moby"), new("Exporter", Type="oci", Attrs={"tar": "false"})]
     with pytest.raises(Refused, match="only one"):
         plan_solve(encode("SolveRequest", Exporters=both))
