@@ -11,6 +11,7 @@ import pytest
 from e2e_rig.buildkit_fixtures import client, context, until_gone, until_running
 from e2e_rig.buildkitd import IMAGE, builder_archive, need_buildkitd
 from e2e_rig.docker_cli import DockerCli
+from e2e_rig.registry import Registry
 from e2e_rig.seaway import Seaway, seaway
 from e2e_rig.waits import eventually
 
@@ -95,14 +96,20 @@ def test_builds_get_no_more_rights_than_containers(cli: DockerCli, tmp_path: Pat
         assert done.code != 0 and "builds get no rights beyond those of a container" in done.err, done.err
 
 
-def test_purge_removes_it(e2e_directory: Path, tmp_path: Path) -> None:
-    one = Seaway(e2e_directory / "bkpurge", up=("--buildkit-image", IMAGE, "--metrics-port", "0"))
+def test_its_image_comes_by_a_mirror_and_purge_removes_it(
+    registry: Registry, e2e_directory: Path, tmp_path: Path
+) -> None:
+    registry.push(builder_archive(), "moby/buildkit:v0.13.2")
+    mirror = ("--registry-mirror", f"http://{registry.address}")
+    one = Seaway(e2e_directory / "bkpurge", up=(*mirror, "--metrics-port", "0"))
     one.start()
-    docker = client(one, e2e_directory / "bkpurgecli")
-    docker("load", input=builder_archive())
-    docker("build", context(tmp_path, "FROM busybox\nRUN true\n"), timeout=BUILD_S)
-    pid = docker("inspect", BUILDER, "--format", "{{.State.Pid}}").out
-    one.purge()
+    try:
+        docker = client(one, e2e_directory / "bkpurgecli")
+        docker("build", context(tmp_path, "FROM busybox\nRUN true\n"), timeout=BUILD_S)
+        pid = docker("inspect", BUILDER, "--format", "{{.State.Pid}}").out
+        assert docker("ps", "--format", "{{.Image}}").out == "moby/buildkit:v0.13.2"
+    finally:
+        one.purge()
     assert not Path(f"/proc/{pid}").exists()
     assert not [*one.root.glob("*/*")], "neither the cache nor anything else is left"
 

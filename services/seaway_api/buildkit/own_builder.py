@@ -38,6 +38,7 @@ _MB: Final = 1_000_000
 _PROBE: Final = ("buildctl", "debug", "workers")
 _READY_S: Final = 30.0
 _PAUSE_S: Final = 0.2
+_FAILED_S: Final = 3.0
 _ATTEMPTS: Final = 3
 _ADVICE: Final = (
     "Name a BuildKit that runs (seaway up --buildkit unix:///PATH), or build without it: DOCKER_BUILDKIT=0 docker build"
@@ -71,6 +72,8 @@ class OwnBuilder:
         self._cache = cache
         self._turn = asyncio.Lock()
         self._known: ContainerRecord | None = None
+        self._failure: SeawayError | None = None
+        self._failure_until = 0.0
 
     async def connect(self) -> ExecPipe:
         """A fresh connection; the container is made, started and awaited if need be. Raises NoBuilder."""
@@ -97,11 +100,23 @@ class OwnBuilder:
     async def _running(self) -> ContainerRecord:
         async with self._turn:
             if self._known is None:
-                record = await self._right_one() or await self._make()
-                await self._start(record)
-                await self._until_it_answers(record)
-                self._known = record
+                self._known = await self._ready_one()
             return self._known
+
+    async def _ready_one(self) -> ContainerRecord:
+        """The container, running. A failure counts for a while: a client asks several times for each of its builds."""
+        now = asyncio.get_running_loop().time
+        if self._failure is not None and now() < self._failure_until:
+            raise SeawayError(self._failure.code, self._failure.message)
+        try:
+            record = await self._right_one() or await self._make()
+            await self._start(record)
+            await self._until_it_answers(record)
+        except SeawayError as error:
+            self._failure, self._failure_until = error, now() + _FAILED_S
+            raise
+        self._failure = None
+        return record
 
     async def _right_one(self) -> ContainerRecord | None:
         """The container that is there; one of another image is removed, its cache stays."""
