@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from seaway_api.buildkit.entry import BuildKit
 from seaway_api.cache.containers import CachedContainer
 from seaway_api.cache.hub import Hub
 from seaway_api.cache.nodes import KnownNodes
@@ -49,6 +50,8 @@ class Api:
 
     warnings: list[str] = field(default_factory=list)
     """What `docker info` says of the endpoints."""
+    buildkit: BuildKit | None = None
+    """Builds by BuildKit; None where nothing is relayed to one."""
     begun: asyncio.Event | None = None
     """What has to be done before requests are carried out: the bus is joined, and its events are heard."""
 

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import cast
 
 from seaway_api.api import Api
+from seaway_api.buildkit.entry import BuildKit
 from seaway_api.cache.hub import Hub
 from seaway_api.cache.lists import learn_container_nodes
 from seaway_api.cache.stats_feeds import StatsFeeds
@@ -32,16 +33,21 @@ async def build(context: ServiceContext, lent: Sequence[Listener]) -> AsyncItera
     archives = ArchiveClient(context.bus, context.settings.nats_ca)
     scraping = Scraping(context.bus, hub.nodes, context.tasks, context.metrics, context.settings.node)
     context.metrics.pages.update(scraping.pages)
+    stack = AsyncExitStack()
     try:
         feeds = StatsFeeds(context.bus, context.tasks)
         begun = asyncio.Event()
-        api = Api(cast(ApiSettings, context.settings), context.bus, hub, context.tasks, archives, feeds, begun=begun)
+        settings = cast(ApiSettings, context.settings)
+        buildkit = BuildKit(settings, context.bus, context.tasks, partial(hub.images.current, context.bus))
+        stack.push_async_callback(buildkit.close)
+        api = Api(settings, context.bus, hub, context.tasks, archives, feeds, buildkit=buildkit, begun=begun)
         async with serve(api, lent):
             await _begin(context, hub)
             begun.set()
             scraping.begun = True
             yield
     finally:
+        await stack.aclose()
         await archives.close()
         await hub.close()
 

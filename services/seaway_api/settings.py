@@ -1,11 +1,15 @@
 """Settings of the API service."""
 
 from pathlib import Path
+from typing import Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from seaway_kit.addresses import UNIX, check_host
+from seaway_kit.addresses import TCP, UNIX, check_host, split_address
 from seaway_kit.settings import ServiceSettings
+
+OWN_BUILDER: Final = "own"
+NO_BUILDER: Final = "none"
 
 
 class ApiSettings(ServiceSettings):
@@ -20,6 +24,15 @@ class ApiSettings(ServiceSettings):
         False, description="unix sockets are reached by a proxy at TCP: refuse foreign Host and Origin there too"
     )
     max_body: int = Field(8 << 20, gt=0, description="largest JSON body in bytes")
+    buildkit: str = Field(
+        OWN_BUILDER, description="BuildKit for builds: unix://PATH or tcp://HOST:PORT, own (a container), or none"
+    )
+    buildkit_image: str = Field(
+        "docker.io/moby/buildkit:v0.13.2", description="image of the builder's container, with --buildkit own"
+    )
+    buildkit_cache: int = Field(
+        20_000_000_000, ge=0, description="bytes of cache that the builder's container keeps, with --buildkit own"
+    )
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -35,6 +48,15 @@ class ApiSettings(ServiceSettings):
     def verified(self) -> bool:
         """Whether clients of TCP endpoints need a certificate."""
         return self.tls and self.tls_ca is not None
+
+    @field_validator("buildkit")
+    @classmethod
+    def _usable_builder(cls, place: str) -> str:
+        if place.startswith(TCP):
+            split_address(place.removeprefix(TCP))
+        elif place not in (OWN_BUILDER, NO_BUILDER) and not place.startswith(f"{UNIX}/"):
+            raise ValueError(f"{place!r}: write unix:///PATH, tcp://HOST:PORT, {OWN_BUILDER} or {NO_BUILDER}")
+        return place
 
     @model_validator(mode="after")
     def _whole_tls(self) -> "ApiSettings":

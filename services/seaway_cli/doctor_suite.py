@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from seaway_bus.ask_once import run_once
 from seaway_bus.bus import Bus
 from seaway_bus.transport import StreamSize
-from seaway_cli import commands, nats_server, suite
+from seaway_cli import commands, doctor_builder, nats_server, suite
 from seaway_cli.doctor_finding import Finding, fail, note, ok
 from seaway_cli.doctor_node import unreachable
 from seaway_cli.errors import CliError
@@ -39,6 +39,7 @@ def examine(layout: Layout) -> Iterator[Finding]:
     yield from services(status, layout)
     for host in status["hosts"]:
         yield endpoint(host)
+    yield from [found for host in status["hosts"] if (found := doctor_builder.builder(host))][:1]
     login = login_of(layout, CLI)
     if trouble := login.trouble():
         yield fail("nats", trouble, "seaway logs nats; the passwords are in the suite's secrets")

@@ -77,6 +77,10 @@ def up(
     default_address_pool: Annotated[
         list[str] | None, typer.Option(help="base=SUBNET,size=BITS: networks get their subnets from it (repeatable)")
     ] = None,
+    buildkit: Annotated[
+        str, typer.Option(help="BuildKit for builds: unix://PATH, tcp://HOST:PORT, own (a container), or none")
+    ] = "own",
+    buildkit_image: Annotated[str, typer.Option(help="image of that container [moby/buildkit]")] = "",
     listen: Annotated[str, typer.Option(help="this machine's address for agents on others; needs TLS")] = "127.0.0.1",
     tlscert: Annotated[str, typer.Option(help="the certificate of the API and of --listen (PEM)")] = "",
     tlskey: Annotated[str, typer.Option(help="its key (PEM)")] = "",
@@ -117,6 +121,8 @@ def up(
         insecure_registries=tuple(insecure_registry or ()),
         registry_port=registry_port,
         default_address_pools=tuple(default_address_pool or ()),
+        buildkit=buildkit,
+        buildkit_image=buildkit_image,
         tls=Tls(tlscert, tlskey, tlscacert, tlsverify),
         listen=listen,
         metrics_port=metrics_port,

@@ -46,6 +46,8 @@ class SuiteOptions:
     insecure_registries: tuple[str, ...] = ()
     registry_port: int = 0
     default_address_pools: tuple[str, ...] = ()
+    buildkit: str = ""
+    buildkit_image: str = ""
     tls: Tls = field(default_factory=Tls)
     listen: Listen = field(default_factory=Listen)
     lent: tuple[Listener, ...] = ()
@@ -88,7 +90,8 @@ def _particular(service: str, options: SuiteOptions) -> dict[str, Any]:
     if service == "api":
         tls = options.tls
         files = {"tls_cert": tls.cert, "tls_key": tls.key, "tls_ca": tls.ca if tls.verify else ""}
-        return {"host": options.hosts} | {name: path for name, path in files.items() if path}
+        files |= {"buildkit": options.buildkit, "buildkit_image": options.buildkit_image}
+        return {"host": options.hosts} | {name: text for name, text in files.items() if text}
     return {}
 
 

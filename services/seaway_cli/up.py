@@ -48,6 +48,8 @@ class UpOptions:
     insecure_registries: tuple[str, ...] = ()
     registry_port: int = 0
     default_address_pools: tuple[str, ...] = ()
+    buildkit: str = ""
+    buildkit_image: str = ""
     tls: Tls = field(default_factory=Tls)
     listen: str = LOOPBACK
     metrics_port: int = 0
@@ -119,6 +121,8 @@ def seaway_services(prepared: Prepared, listeners: tuple[Listener, ...]) -> Iter
             insecure_registries=options.insecure_registries,
             registry_port=options.registry_port,
             default_address_pools=options.default_address_pools,
+            buildkit=options.buildkit,
+            buildkit_image=options.buildkit_image,
             tls=options.tls,
             listen=options.bus,
             lent=listeners,

@@ -88,7 +88,9 @@ class Execs:
         begun = machine.execs.why_begun(asked.id)
         if begun is None:
             spec = self._begin(Waiter(command.id, command.actor), asked)
-        console.attach(stream, stdin=spec.attach_stdin, stdout=spec.attach_stdout, stderr=spec.attach_stderr)
+        console.attach(
+            stream, stdin=spec.attach_stdin, stdout=spec.attach_stdout, stderr=spec.attach_stderr, raw=asked.raw
+        )
         if begun is None:
             session = self._session(spec, console)
             self._tasks.begin(f"exec-{spec.id[32:44]}", self._launch_attached(session, spec))
@@ -218,7 +220,8 @@ class Execs:
     def _console(self, spec: ExecSpec, *, raw: bool) -> Console:
         name = f"exec {spec.id[32:44]} of container {self.container[:12]}"
         stdin, once = spec.attach_stdin, spec.attach_stdin and not spec.tty
-        return Console(name, tty=raw, stdin=stdin, stdin_once=once, spill=self._spill, tasks=self._tasks)
+        tty = spec.tty and raw
+        return Console(name, tty=tty, stdin=stdin, stdin_once=once, spill=self._spill, tasks=self._tasks)
 
     def _session(self, spec: ExecSpec, console: Console) -> Session:
         session = Session(self._starter, spec.id, self.container, console, self, self._tasks, self._sent)

@@ -53,6 +53,7 @@ class Console:
         self._fallback: StoredOutput | None = None
         self._connected = asyncio.Event()
         self._input = asyncio.Lock()
+        self._input_over = False
 
     @property
     def is_attached(self) -> bool:
@@ -79,6 +80,7 @@ class Console:
         backlog = Backlog(self._spill, on_change=self._backlog_changed)
         client = Client(stream, backlog, stdin=takes, stdout=stdout, stderr=stderr, raw=raw)
         self._clients.append(client)
+        self._input_over = self._input_over and not takes
         serving = self._tasks.begin("attach", self._serve(client, history))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
@@ -115,6 +117,9 @@ class Console:
         self._stdio, self._paused, self._unaccepted, self._fallback = stdio, False, False, None
         stdio.watch(self._receive)
         self._connected.set()
+        if self._input_over:
+            self._input_over = False
+            self._close_input()
 
     def end(self, last_message: bytes = b"") -> None:
         """Deliver the rest of the output and end the clients' streams, with `last_message`: the run has ended."""
@@ -212,6 +217,7 @@ class Console:
     def _leave(self, client: Client) -> None:
         if client in self._clients:
             self._clients.remove(client)
+            self._input_over = client.stdin and self._stdin_once and self._stdio is None  # it left before the start
         client.backlog.close()
         self._pause_or_resume()
         if client.stdin and self._stdin_once:

@@ -1,8 +1,8 @@
 """One client's connection: aiohttp's HTTP, and beside it what Docker needs and aiohttp has not.
 
-aiohttp knows no `Upgrade: tcp` (it drops what follows the head) and closes both directions when a client half-closes.
-So this protocol looks at the head of each request before aiohttp does: bytes behind an upgrade's request are kept for
-the tunnel, and a client's end of sending is no end of the connection.
+aiohttp knows no `Upgrade: tcp` and `h2c` (it drops what follows the head) and closes both directions when a client
+half-closes. So this protocol looks at the head of each request before aiohttp does: bytes behind the request of an
+upgrade are kept for the tunnel, and a client's end of sending is no end of the connection.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from seaway_api.http.replies import COMMON_HEADERS
 
 log = logging.getLogger(__name__)
 
-_UPGRADE: Final = re.compile(rb"\r\nupgrade:[ \t]*tcp[ \t]*\r\n", re.IGNORECASE)
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:[ \t]*(?:tcp|h2c)[ \t]*\r\n", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
 _END: Final = b"\r\n\r\n"
 HEAD_S: Final = 30.0
@@ -88,7 +88,7 @@ class Connection(RequestHandler):
 
     @property
     def upgrading(self) -> bool:
-        """Whether the request in hand asks for `Upgrade: tcp`."""
+        """Whether the request in hand asks for `Upgrade: tcp`, or for `h2c`."""
         return self._upgrading
 
     @property

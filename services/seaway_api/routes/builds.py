@@ -61,8 +61,16 @@ async def prune(call: Call) -> web.StreamResponse:
     ids = chosen_ids(filters, await cache.cached_steps(call.api)) if filters.values else None
     asked = PruneBuildCache(ids=ids, keep_bytes=max(0, keep), before_ns=before)
     pruned = await cache.prune(call.api, asked, call.connection.actor)
-    await tell_prune(call, "builder", pruned.reclaimed)
-    return replies.json({"CachesDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed})
+    deleted, reclaimed = list(pruned.ids), pruned.reclaimed
+    unused_ns = max(0, call.api.now_ns() - before) if before else 0
+    if call.api.buildkit is not None and (
+        more := await call.api.buildkit.prune(
+            filters, everything=call.flag("all"), keep_bytes=max(0, keep), unused_ns=unused_ns
+        )
+    ):
+        deleted, reclaimed = [*deleted, *more.ids], reclaimed + more.reclaimed
+    await tell_prune(call, "builder", reclaimed)
+    return replies.json({"CachesDeleted": deleted or None, "SpaceReclaimed": reclaimed})
 
 
 async def cancel(call: Call) -> web.StreamResponse:

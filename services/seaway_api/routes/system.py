@@ -1,5 +1,6 @@
 """Ping, version, info, login, disk usage."""
 
+import contextlib
 from collections import Counter
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from seaway_api.http.errors import bus_away
 from seaway_api.routes.call import Call
 from seaway_api.routes.containers import container_sizes
 from seaway_api.routes.volumes import volume_sizes
+from seaway_api.settings import NO_BUILDER
 from seaway_api.translate.image_catalogue import ImageCatalogue
 from seaway_api.translate.info import (
     Cluster,
@@ -37,13 +39,14 @@ from seaway_docker.go_json import GoModel
 _PING: Final = CIMultiDict(
     {
         **replies.COMMON_HEADERS,
-        "Builder-Version": "1",
+        "Builder-Version": "2",
         "Cache-Control": "no-cache, no-store, must-revalidate",
         "Content-Type": "text/plain; charset=utf-8",
         "Pragma": "no-cache",
         "Swarm": "inactive",
     }
 )
+_PING_WITHOUT_BUILDKIT: Final = CIMultiDict({**_PING, "Builder-Version": "1"})
 
 
 class Login(GoModel):
@@ -59,11 +62,12 @@ class Login(GoModel):
 
 async def ping(call: Call) -> web.StreamResponse:
     """GET and HEAD /_ping. HEAD has no body, and says so."""
+    headers = _PING if call.api.settings.buildkit != NO_BUILDER else _PING_WITHOUT_BUILDKIT
     if call.request.method == "HEAD":
-        response = web.Response(headers=_PING)
+        response = web.Response(headers=headers)
         response.headers["Content-Length"] = "0"
         return response
-    return web.Response(body=b"OK", headers=_PING)
+    return web.Response(body=b"OK", headers=headers)
 
 
 async def version(call: Call) -> web.StreamResponse:
@@ -83,6 +87,8 @@ async def info(call: Call) -> web.StreamResponse:
         readers=api.hub.reader_count,
         warnings=api.warnings,
     )
+    if api.buildkit is not None:
+        body["DriverStatus"].append(["BuildKit", await api.buildkit.describe()])
     return replies.json(info_shown(call.version, info_since(call.version, body)))
 
 
@@ -110,11 +116,13 @@ async def disk_usage(call: Call) -> web.StreamResponse:
 
 
 async def _build_cache(call: Call) -> list[dict[str, Any]]:
-    """Nothing of nodes that are silent."""
-    try:
-        return [cache_json(step) for step in await cached_steps(call.api)]
-    except SeawayError:
-        return []
+    """Nothing of nodes and builders that are silent."""
+    found: list[dict[str, Any]] = []
+    with contextlib.suppress(SeawayError):
+        found += [cache_json(step) for step in await cached_steps(call.api)]
+    with contextlib.suppress(SeawayError):
+        found += await call.api.buildkit.usage() if call.api.buildkit is not None else []
+    return found
 
 
 async def _volumes(call: Call, cluster: Cluster) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from seaway_api.routes import (
     archive,
     attach,
     attach_ws,
+    buildkit,
     builds,
     containers,
     contract,
@@ -43,6 +44,8 @@ def _system() -> list[ApiRoute]:
         Route("POST", "/auth", system.auth),
         Route("GET", "/system/df", system.disk_usage),
         Route("GET", "/events", events.events, waits=True),
+        Route("POST", "/grpc", buildkit.grpc, waits=True),
+        Route("POST", "/session", buildkit.session, waits=True),
         Route("GET", "/seaway/asyncapi.json", contract.asyncapi, early=True),
     ]
 

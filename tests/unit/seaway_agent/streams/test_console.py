@@ -453,6 +453,34 @@ async def test_a_client_that_goes_without_an_end_ends_the_input(attached: Attach
         assert await shim.hear() == b""
 
 
+@pytest.mark.parametrize("raw", [False, True])
+async def test_a_client_that_goes_before_the_start_ends_the_input(
+    attached: Attached, shim: Shim, bundle: Path, raw: bool
+) -> None:
+    attached.make(stdin=True, stdin_once=True)
+    client = await attached.join(stdin=True, raw=raw)
+    await client.end()
+    await client.close()
+    await until(lambda: not attached.console.wanted)
+    attached.console.connect(bundle)
+    shim.accept()
+    async with asyncio.timeout(GUARD_S):
+        assert await shim.hear() == b""
+
+
+async def test_the_next_run_has_input_again(attached: Attached, shim: Shim, bundle: Path) -> None:
+    attached.make(stdin=True, stdin_once=True)
+    leaver = await attached.join(stdin=True)
+    await leaver.close()
+    await until(lambda: not attached.console.wanted)
+    stayer = await attached.join(stdin=True)
+    attached.console.connect(bundle)
+    shim.accept()
+    await stayer.write(b"in")
+    async with asyncio.timeout(GUARD_S):
+        assert await shim.hear() == b"in"
+
+
 async def test_a_client_too_far_behind_is_told_so(attached: Attached, shim: Shim, bundle: Path, tmp_path: Path) -> None:
     attached.spill = SpillStore(tmp_path, memory=1 << 20, disk=4 << 20)
     attached.make()
