@@ -211,7 +211,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test shows what the engine logged."""
     report = yield
-    shared = getattr(item, "funcargs", {}).get("engine") if _HERE in item.path.parents else None
-    if report.failed and isinstance(shared, Seaway):
-        report.sections.append(("engine log", shared.log()))
+    used = getattr(item, "funcargs", {}) if _HERE in item.path.parents else {}
+    for name in ("engine", "suite", "buildkit_suite"):
+        if report.failed and isinstance(suite := used.get(name), Seaway):
+            report.sections.append((f"{name} log", suite.log()))
     return report

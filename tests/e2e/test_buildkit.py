@@ -13,7 +13,7 @@ from e2e_rig.images import Layer, archive, busybox_layer
 from e2e_rig.seaway import Seaway
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines, pytest.mark.usefixtures("no_built_images")]
-BUILD_S = 180
+BUILD_S = 90
 
 
 def test_a_build_ends_with_an_image(buildx: DockerCli, tmp_path: Path, name: str) -> None:

@@ -15,7 +15,7 @@ from e2e_rig.docker_cli import DockerCli
 from e2e_rig.registry import Registry
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines, pytest.mark.usefixtures("no_built_images")]
-BUILD_S = 180
+BUILD_S = 90
 _CHANCE = "RUN cat /proc/sys/kernel/random/uuid > /chance\n"
 
 

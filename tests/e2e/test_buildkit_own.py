@@ -17,7 +17,7 @@ from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
 BUILDER = "seaway-builder"
-BUILD_S = 180
+BUILD_S = 90
 DIAL = "buildctl dial-stdio"
 
 
