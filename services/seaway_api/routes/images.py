@@ -1,5 +1,6 @@
 """List, inspect, history, tag, commit, remove and prune images."""
 
+import asyncio
 from collections import Counter
 
 from aiohttp import web
@@ -40,12 +41,11 @@ async def list_images(call: Call) -> web.StreamResponse:
     filters = _list_filters(call)
     dangling = filters.boolean("dangling", False) if "dangling" in filters else None
     bounds = await _bounds(call, filters)
-    catalogue = await call.api.images()
+    catalogue, users = await asyncio.gather(call.api.images(), _users(call))
     images = listed(catalogue, every=call.flag("all"), dangling=dangling)
     filters = Filters({key: values for key, values in filters.values.items() if key in _COMPARED})
     if filters.values or bounds != (None, None):
         images = [one for one in images if image_matches(filters, one.facts, before_ns=bounds[0], since_ns=bounds[1])]
-    users = await _users(call.api) if call.version >= CONTAINERS_OF_IMAGES_SINCE else None
     if "reference" not in filters and not call.flag("shared-size"):
         lines = (one.line_json(call.version, -1 if users is None else users[one.id]) for one in images)
         return replies.json_bytes(b"[" + b",".join(lines) + b"]\n")
@@ -64,10 +64,12 @@ async def list_images(call: Call) -> web.StreamResponse:
     )
 
 
-async def _users(api: Api) -> Counter[str]:
-    """How many containers each image has, by its id."""
+async def _users(call: Call) -> Counter[str] | None:
+    """How many containers each image has, by its id; None for clients that aren't told."""
+    if call.version < CONTAINERS_OF_IMAGES_SINCE:
+        return None
     users = Counter[str]()
-    async for page in listed_containers(api.bus, api.hub):
+    async for page in listed_containers(call.api.bus, call.api.hub):
         users.update(one.image[1] for one in page)
     return users
 
