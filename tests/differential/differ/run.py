@@ -113,6 +113,7 @@ class _Run:
         self._begun: dict[str, tuple[Request, Exchange]] = {}
         self._made: list[str] = []
         self._networks: list[str] = []
+        self._built = False
 
     # --- steps
 
@@ -150,6 +151,7 @@ class _Run:
             body = json.dumps(body).encode()
             headers.setdefault("Content-Type", "application/json")
         path = self._fill(step.path)
+        self._built = self._built or path.startswith("/build?")
         target = path if step.path.startswith("/v1") or "_ping" in path else f"/v1.45{path}"
         return Exchange(str(self._engine.socket), step.method, target, body, headers)
 
@@ -194,7 +196,7 @@ class _Run:
     # --- the end
 
     def clean_up(self) -> None:
-        """Remove what it made, in that order, and all volumes."""
+        """Remove what it made, in that order, all volumes, and the steps of builds."""
         for _, exchange in self._begun.values():
             exchange.close()
         for container in self._made:
@@ -204,6 +206,8 @@ class _Run:
             reply = self._engine.api.request("DELETE", f"/networks/{identifier}")
             assert reply.status in (204, 404), reply
         self._engine.api.remove_volumes()
+        if self._built:
+            self._engine.api.request("POST", "/build/prune")
 
     def events(self, stream: Exchange) -> list[dict[str, Any]]:
         """The scenario's events: until the end of each container, and the marker's."""
