@@ -139,7 +139,8 @@ class BlobUpload:
     async def attempt(self) -> Blob:
         """Send what is missing. Raises Refusal, Unreachable; SeawayError if the content can't be read or sent."""
         try:
-            blob = self._content.blob if self._failed else None
+            # Behind a failure by its size: a registry may have cut off a stream that was too long for it.
+            blob = await self._content.whole() if self._failed else None
             if blob is not None and await self._target.holds(blob.digest, blob.size):
                 return blob  # only the answer was lost
             await self._stand()
