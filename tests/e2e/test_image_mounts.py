@@ -39,7 +39,8 @@ def image(cli: DockerCli, name: str) -> Iterator[str]:
     """Two layers: the second hides a file of the first, and has links inwards and outwards."""
     links = {"hack/good": "../sub", "hack/root": "/sub", "hack/bad": "../../../../../../root"}
     below = layer({"sub/file": "below", "sub/gone": "gone", "top": "top"})
-    cli("load", input=images.archive([below, layer({"sub/gone": None, "sub/new": "new"}, links)], {}, [f"{name}:1"]))
+    layers, config = [below, layer({"sub/gone": None, "sub/new": "new"}, links)], {"Labels": {"for": name}}
+    cli("load", input=images.archive(layers, config, [f"{name}:1"]))
     yield f"{name}:1"
     cli.try_("rmi", "-f", f"{name}:1")
 
@@ -135,11 +136,11 @@ def _read(cli: DockerCli, path: str) -> str:
         return file.read().decode()
 
 
-def test_an_image_is_in_use(api: Api, cli: DockerCli, image: str) -> None:
+def test_an_image_is_in_use(api: Api, cli: DockerCli, image: str, name: str) -> None:
     container = api.request("POST", "/containers/create", body(image, "cat /i/top")).json()["Id"]
     refused = cli.try_("rmi", image)
     assert f"container {container[:12]} is using its referenced image" in refused.err
-    cli("image", "prune", "-af")
+    assert cli("image", "prune", "-af", "--filter", f"label=for={name}").lines == ["Total reclaimed space: 0B"]
     cli("rmi", "-f", image)
     assert cli("start", "-a", container).out == "top", "its layers stay as long as the container"
     cli("rm", container)
