@@ -134,8 +134,9 @@ def test_a_node_is_drained(lab: Lab, cli: DockerCli, api: Api) -> None:
     expect_each_once(lab, api, load)
 
 
-def test_copies_of_api_metadata_and_scheduler_on_other_hosts(lab: Lab, api: Api) -> None:
-    """h1's own metadata and scheduler are killed meanwhile."""
+@pytest.fixture
+def copies(lab: Lab, cli: DockerCli) -> Iterator[None]:
+    """Copies of services on h2 and h3, which boot again behind the test: others cut them off, with all on them."""
     waits = [
         lab.server.start_copy(name, host)
         for name, host in (
@@ -146,6 +147,15 @@ def test_copies_of_api_metadata_and_scheduler_on_other_hosts(lab: Lab, api: Api)
     ]
     for wait in waits:
         wait()
+    yield
+    for host in lab.nodes:
+        lab.kill(host.name)
+        lab.start(host.name)
+
+
+@pytest.mark.usefixtures("copies")
+def test_copies_of_api_metadata_and_scheduler_on_other_hosts(lab: Lab, api: Api) -> None:
+    """h1's own metadata and scheduler are killed meanwhile."""
     other = api_of(lab, "h2")
     with Load([api, other]) as load:
         load.more(10)
