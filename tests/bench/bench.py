@@ -60,7 +60,7 @@ COMPOSE_TARGETS = {
     "down, 100 services": 1 / 8,
 }
 VOLUME_TARGET = 1 / 3
-PUSH_TARGET, TAGS_TARGET = 1 / 2, 1 / 2
+PUSH_TARGET, TAGS_TARGET, IMAGE_TARGET_MB = 1 / 2, 1 / 2, 150.0
 BUILD_TARGET, CACHED_TARGET_MS = 1.0, 1000.0
 READY_TARGET_S = 2.0
 PSS_TARGET_MB = 200.0
@@ -306,10 +306,17 @@ async def standing_rows(engines: dict[str, Engine], clients: dict[str, Client]) 
 
 
 async def image_rows(engines: dict[str, Engine], clients: dict[str, Client], directory: Path, rounds: int) -> list[Row]:
-    """Pushes to empty registries on the loopback, and the list of an image with many names."""
+    """Pushes to empty registries on the loopback, memory for large images, the list of an image with many names."""
     both = {name: engines[name] for name in clients}
     loaded, pulled = await asyncio.to_thread(registries.pushes, both, directory, rounds)
+    suite = engines["seaway"]
+    assert isinstance(suite, Seaway)
+    peaks = await asyncio.to_thread(registries.memory, suite, directory)
     return [
+        *(
+            Row(f"memory of the image service, {what} of 1 GB", peak, "MB", IMAGE_TARGET_MB, {"seaway": [peak]})
+            for what, peak in peaks.items()
+        ),
         _ratio("push of a loaded image of 100 MB", loaded, PUSH_TARGET),
         _ratio("push of a pulled image of 100 MB", pulled, PUSH_TARGET),
         _ratio(f"list of images, {registries.TAGS} tags", await registries.listing(clients), TAGS_TARGET),

@@ -1,7 +1,8 @@
 """How long pushes to an empty registry take, of an image from an archive and of a pulled one; and a list of images."""
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import measure
@@ -9,12 +10,15 @@ from client import Client
 from e2e_rig import images
 from e2e_rig.engine import Engine
 from e2e_rig.registry import Registry
+from e2e_rig.seaway import Seaway
 
 TAGS = 1000
-_LISTS = 10
+_LISTS = 100
+_LIST = "/v1.45/images/json"  # what `docker images` of Docker 26 asks for
 _LIMIT_S = 300.0
 _BYTES = 100_000_000
 _PLACES = ("/usr/lib", "/usr/sbin", "/usr/bin")
+_LAYERS = 10
 _AUTH = {"X-Registry-Auth": "e30="}
 _SOURCE = "pushed:1"
 
@@ -31,10 +35,16 @@ def _programs() -> bytes:
     return bytes(found)
 
 
-def _archive() -> bytes:
-    layer = images.Layer()
-    layer.file("programs", _programs())
-    return images.archive([images.busybox_layer(), layer.bytes()], {"Cmd": ["sh"]}, [_SOURCE])
+def _archive(layers: int = 1) -> bytes:
+    """An image with layers of 100 MB."""
+    programs = _programs()
+    made = [images.busybox_layer()]
+    for _ in range(layers):
+        layer = images.Layer()
+        layer.file("programs", programs)
+        layer.file("other", os.urandom(16))
+        made.append(layer.bytes())
+    return images.archive(made, {"Cmd": ["sh"]}, [_SOURCE])
 
 
 def pushes(engines: Mapping[str, Engine], directory: Path, rounds: int) -> tuple[measure.Samples, measure.Samples]:
@@ -56,6 +66,28 @@ def pushes(engines: Mapping[str, Engine], directory: Path, rounds: int) -> tuple
                 first.stop()
                 second.stop()
     return loaded, pulled
+
+
+def memory(suite: Seaway, directory: Path) -> dict[str, float]:
+    """The most memory (MB, resident) that the image service had while it pushed and pulled an image of 1 GB."""
+    registry, pid = _registry(directory / "large"), suite.processes()["image"]
+    name = f"{registry.address}/bench"
+    try:
+        _asked(suite, "POST", "/images/load?quiet=1", _archive(_LAYERS))
+        pushed = _peak_mb(pid, lambda: _push(suite, _SOURCE, f"{name}:1"))
+        _forget(suite)
+        pulled = _peak_mb(pid, lambda: _asked(suite, "POST", f"/images/create?fromImage={name}&tag=1"))
+        _forget(suite)
+    finally:
+        registry.stop()
+    return {"push": pushed, "pull": pulled}
+
+
+def _peak_mb(pid: int, work: Callable[[], object]) -> float:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins at what it has now
+    work()
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
 
 
 def _registry(directory: Path) -> Registry:
@@ -99,7 +131,7 @@ async def listing(clients: Mapping[str, Client]) -> measure.Samples:
     for _ in range(_LISTS):
         for name, client in clients.items():
             began = time.perf_counter()
-            await client.request("GET", "/images/json")
+            await client.request("GET", _LIST)
             found[name].append((time.perf_counter() - began) * 1e3)
     for client in clients.values():
         for number in range(TAGS):
