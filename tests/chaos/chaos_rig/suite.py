@@ -17,6 +17,7 @@ from seaway_cli.backoff import HEALTHY_S
 from seaway_kit.failpoints import VARIABLE, Failpoint
 from seaway_testing.ports import free_port
 
+_EXITING = 0x4  # the kernel's PF_EXITING
 _SERVICES = 5
 _OUTBOXES = ("agent/*/agent.db", "image/events.db", "metadata/outbox.db")
 _DEATH_S = 10.0
@@ -137,7 +138,9 @@ class ChaosSuite(Seaway):
 
         def ready() -> bool:
             rows = self.rows()
-            return len(rows) == services and all(row["state"] == "ready" for row in rows) and self.serves()
+            # A supervisor that has not noticed a death yet still says "ready".
+            up = [row for row in rows if row["state"] == "ready" and _lives(int(row["pid"]))]
+            return len(up) == len(rows) == services and self.serves()
 
         eventually(ready, "a whole suite", timeout)
 
@@ -188,14 +191,26 @@ class Suites:
             suite.purge()
 
 
-def _age_s(pid: int) -> float:
-    """How long a process has lived (proc(5), stat); 0 for one that is gone."""
+def _stat(pid: int) -> list[str]:
+    """The fields of a process behind its name (proc(5), stat); none for one that is gone."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _lives(pid: int) -> bool:
+    """Not if it is about to end: its sockets are closed before it is a zombie."""
+    fields = _stat(pid)
+    return bool(fields) and not int(fields[6]) & _EXITING
+
+
+def _age_s(pid: int) -> float:
+    """How long a process has lived; 0 for one that is gone."""
+    fields = _stat(pid)
+    if not fields:
         return 0.0
-    began = int(text.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _waiting(database: Path) -> int:
