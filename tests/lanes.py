@@ -32,7 +32,7 @@ GROUPS: Final = {
     "chaos": ("tests/chaos",),
 }
 # The groups of a lane run one after another. The first two lanes begin; the third follows whichever ends first.
-LANES: Final = {"units": ("units",), "engines": ("parts", "suites"), "failures": ("command", "labs", "chaos")}
+LANES: Final = {"units": ("units", "parts"), "engines": ("suites",), "failures": ("command", "labs", "chaos")}
 _ON_THE_HOSTS_NETWORK: Final = "failures"
 _INTERRUPTED: Final = 2  # pytest's exit code
 
