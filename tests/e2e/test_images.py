@@ -20,10 +20,15 @@ KEPT = {"busybox:latest", "dressed:1"}
 
 
 @pytest.fixture(autouse=True)
-def images_put_back(engine: Engine, no_containers: None) -> Iterator[None]:
-    """After each test only the two shared images are there."""
+def only_shared_images(engine: Engine, no_containers: None) -> Iterator[None]:
+    """Before and after each test only the two shared images are there, under their names alone."""
+    _put_back(engine)
     yield
     engine.api.remove_all()
+    _put_back(engine)
+
+
+def _put_back(engine: Engine) -> None:
     for row in engine.api.get("/images/json?all=1"):
         names = set(row["RepoTags"] or []) - {"<none>:<none>"}
         extra = (names | set(row["RepoDigests"] or []) - {"<none>@<none>"}) - KEPT

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e_rig import images
@@ -89,8 +90,14 @@ def test_skopeo_copies_there_and_back(
     assert ours("run", "--rm", "--network", "none", f"{name}:1").out == name
     good(puller.pull(f"{name}:1", f"dir:{tmp_path}/back", tmp_path))
     assert puller.asked(f"/v2/{name}/manifests/1") == (200, (tmp_path / "back" / "manifest.json").read_bytes())
-    told = ours("events", "--since", "10m", "--until", "0s", "--filter", "event=tag", "--format", "{{json .}}").lines
-    (event,) = [one for one in map(json.loads, told) if one["Actor"]["Attributes"].get("name") == f"{name}:1"]
+
+    def told() -> list[dict[str, Any]]:
+        lines = ours(
+            "events", "--since", "10m", "--until", "0s", "--filter", "event=tag", "--format", "{{json .}}"
+        ).lines
+        return [one for one in map(json.loads, lines) if one["Actor"]["Attributes"].get("name") == f"{name}:1"]
+
+    (event,) = eventually(told, "its event")
     audit = seaway("events", "--audit", "--no-follow", "--filter", "event=tag", "--run", str(suite.run), "--json")
     (by,) = [row["by"] for row in map(json.loads, audit.stdout.splitlines()) if row["timeNano"] == event["timeNano"]]
     assert by == "user:pusher"

@@ -196,7 +196,7 @@ class _Run:
     # --- the end
 
     def clean_up(self) -> None:
-        """Remove what it made, in that order, all volumes, and the steps of builds."""
+        """Remove what it made, in that order, all volumes, and what builds leave."""
         for _, exchange in self._begun.values():
             exchange.close()
         for container in self._made:
@@ -206,8 +206,9 @@ class _Run:
             reply = self._engine.api.request("DELETE", f"/networks/{identifier}")
             assert reply.status in (204, 404), reply
         self._engine.api.remove_volumes()
-        if self._built:
-            self._engine.api.request("POST", "/build/prune")
+        if self._built:  # dockerd keeps the container of a step that failed
+            self._engine.api.remove_all()
+            self._engine.api.request("POST", "/build/prune?all=1")
 
     def events(self, stream: Exchange) -> list[dict[str, Any]]:
         """The scenario's events: until the end of each container, and the marker's."""
