@@ -18,7 +18,8 @@ class BuildOptions(Payload):
     """What a client asks of a build. `args` that are None stay unset.
 
     `dockerfile` is a path in the context. `network`: empty for the bridge, `none`, `host`, a container's
-    (`container:<id>`), or the id of one of users. `shm_size` in bytes. `remote`: where the context is fetched from, if no client sends it.
+    (`container:<id>`), or the id of one of users. `shm_size` in bytes. `remote`: where the context is fetched from, if
+    no client sends it.
     """
 
     dockerfile: str = "Dockerfile"

@@ -272,9 +272,9 @@ class Metadata:
                 await self.containers.freshness.caught_up()
                 await self.registrations.sweep(self._nodes.up)
                 await self.network_removal.sweep()
-                await self._leases.sweep()
                 await self.volumes.sweeper.sweep()
                 await self._node_configs.publish_changes()
+                await self._leases.sweep()
             except TransportError as error:
                 log.debug("what was interrupted is finished later: %s", error)
             except (SeawayError, ValueError) as error:

@@ -119,13 +119,16 @@ class Endpoints:
     def choose(self, resolved: Sequence[ResolvedEndpoint], refused: Collection[str] = ()) -> tuple[EndpointSpec, ...]:
         """The endpoints with the addresses to be claimed for them; call `settled` when they are, or won't be.
 
-        `refused`: the words of claims that others have, though no container does as far as is known here. Raises SeawayError: FORBIDDEN where a network has no address left.
+        `refused`: the words of claims that others have, though no container does as far as is known here. Raises
+        SeawayError: FORBIDDEN where a network has no address left.
         """
         chosen: list[EndpointSpec] = []
         try:
             for one in resolved:
-                claims = one.network is not None and one.claims
-                chosen.append(self._chosen(one.spec, one.network, refused) if claims else one.spec)
+                if one.network is not None and one.claims:
+                    chosen.append(self._chosen(one.spec, one.network, refused))
+                else:
+                    chosen.append(one.spec)
         except SeawayError:
             self.settled(chosen)
             raise

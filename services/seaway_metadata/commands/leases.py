@@ -54,11 +54,10 @@ class Leases:
         self._now_ns = now_ns
         self._known: dict[Claim, tuple[str, int]] = {}
         """Leases with their holders, and when they are looked at next."""
+        self._has_loaded = False
 
     async def serve(self) -> None:
-        """Begin to answer; what builds have leased of copies before this one is looked after from now on."""
-        for claim, holder in await self._table.records.claims.held_by(ADDRESSES, _OF_BUILDS):
-            self._note(claim, holder)
+        """Begin to answer."""
         await self._bus.serve(catalogue.LEASE_ADDRESSES, self.lease)
         await self._bus.serve(catalogue.RETURN_ADDRESSES, self.give_back)
 
@@ -123,7 +122,14 @@ class Leases:
         return Empty()
 
     async def sweep(self) -> None:
-        """Free the leases of which nobody has said anything for long. Raises TransportError."""
+        """Free the leases of which nobody has said anything for long: also those that other copies have given.
+
+        Raises TransportError, SeawayError.
+        """
+        if not self._has_loaded:
+            for claim, holder in await self._table.records.claims.held_by(ADDRESSES, _OF_BUILDS):
+                self._note(claim, holder)
+            self._has_loaded = True
         now = self._now_ns()
         for claim, (holder, due) in [*self._known.items()]:
             if due > now:

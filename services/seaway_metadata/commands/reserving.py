@@ -1,4 +1,4 @@
-"""Reserves addresses beside a record, all or none: for a container that is there, or for a build, which has no record."""
+"""Reserves addresses beside a record, all or none: for a container that is there, or for a build."""
 
 import asyncio
 import logging

@@ -165,7 +165,7 @@ class Claims:
         """The claims of a space whose holders' keys begin so, with these. Entries that can't be read are left out."""
         found = []
         async for entry in self._spaces[space.bucket.name][1].entries():
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, SeawayError):
                 holder = decode(space.model, entry.value).id
                 if holder.startswith(beginning):
                     found.append((space.claim(space.word(entry.key)), holder))
