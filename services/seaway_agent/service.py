@@ -15,6 +15,7 @@ from typing import Final
 
 from seaway_agent.archive.access import Access
 from seaway_agent.build.builds import BuildPlace, Builds
+from seaway_agent.build.step_networks import StepNetworks
 from seaway_agent.build.step_rules import StepSetup, platform_arguments
 from seaway_agent.commands.archive import ArchiveCommands
 from seaway_agent.commands.blobs import BlobClient
@@ -457,7 +458,7 @@ class Agent:
         settings, context = self._settings, self._context
         name, program = self._runtimes.find("")
         setup = StepSetup(
-            networks=self._networks,
+            networks=StepNetworks(self._networks, self._held.make_stored, self._resolver),
             seccomp=self._seccomp,
             apparmor=self._apparmor,
             host=self._cgroups.host,

@@ -281,7 +281,7 @@ class Builds:
         go: BuildGo,
         stream: ByteStream,
     ) -> None:
-        step = await self._setup.prepare(stack, asked.id, asked.options, workspace.directory, self._root)
+        step = await self._setup.prepare(stack, asked, workspace.directory, self._root)
         self._course.prepare(workspace, asked.options, go)
         launcher = Launcher(f"build-{asked.id[:12]}", self._setup.self_copying)
         await asyncio.to_thread(launcher.start)
