@@ -128,14 +128,15 @@ class Leases:
         """
         if not self._has_loaded:
             for claim, holder in await self._table.records.claims.held_by(ADDRESSES, _OF_BUILDS):
-                self._note(claim, holder)
+                if claim not in self._known:
+                    self._note(claim, holder)
             self._has_loaded = True
         now = self._now_ns()
         for claim, (holder, due) in [*self._known.items()]:
             if due > now:
                 continue
             if await self._table.records.claims.lapse(claim, holder):
-                log.info("the lease of %s by %s has lapsed", claim.word, holder)
+                log.info("the lease of %s by %s has ended", claim.word, holder)
                 del self._known[claim]
             else:
                 self._note(claim, holder)
