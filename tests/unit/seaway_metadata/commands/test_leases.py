@@ -1,8 +1,7 @@
-"""Addresses of builds: chosen like a container's, kept while they are renewed, free again afterwards, however it ends."""
+"""Addresses of builds: chosen like a container's, kept while they are renewed, free again at its end."""
 
 import hashlib
 from collections.abc import Awaitable
-from pathlib import Path
 
 import pytest
 from tests.unit.seaway_metadata.commands.network_node import NetworkNode
@@ -110,12 +109,10 @@ async def test_nobody_else_gets_a_leased_address(node: NetworkNode, other: Metad
     for asked in (node.register(2, "web"), lease(fake_bus, "d" * 64)):
         error = await refused(asked)
         assert error.code is Code.FORBIDDEN and "no available IPv4 addresses" in error.message
-    asked_for = EndpointSpec(network="web", ipv4_address=first.endpoint.claimed_ipv4)
     assert (await refused(lease(fake_bus, OTHER, endpoint=first.endpoint))).reason is Reason.ADDRESS_TAKEN
     await give_back(fake_bus, first, OTHER)
     await give_back(fake_bus, second, OTHER)
     assert (await lease(fake_bus, "d" * 64)).endpoint.claimed_ipv4 == second.endpoint.claimed_ipv4
-    del asked_for
 
 
 async def test_a_lease_lapses_unless_it_is_renewed(
@@ -149,7 +146,6 @@ async def test_an_address_of_a_dead_build_is_taken_over(
     assert (await refused(lease(fake_bus, letter * 64, endpoint=late.endpoint))).reason is Reason.ADDRESS_TAKEN
     clock.now_ns += 5 * SETTLED_NS
     await metadata._leases.sweep()
-    assert {"10.1.0.1", "10.1.0.2", "10.1.0.3"} > {endpoint.claimed_ipv4}
     assert leases(fake_server) == 2, "those of the container"
 
 
@@ -211,7 +207,7 @@ async def test_a_network_that_its_node_uses_is_not_removed(node: NetworkNode, fa
     await lease(fake_bus, endpoint=leased.endpoint)
     node.refusal = None
     await fake_bus.call(REMOVE_NETWORK, NetworkRef(ref="web"))
-    assert (await refused(lease(fake_bus, endpoint=leased.endpoint))).message == f"network {WEB} not found"
+    assert (await refused(lease(fake_bus, endpoint=leased.endpoint))).message == "network web not found"
     await give_back(fake_bus, leased)
 
 
