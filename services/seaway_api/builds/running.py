@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from seaway_api.api import Api
 from seaway_api.builds.bases import BaseFinder
-from seaway_api.builds.network import leased, other_node
+from seaway_api.builds.network import Lease, leased, other_node
 from seaway_api.builds.options import BuildRequest
 from seaway_api.builds.output import BuildOutput
 from seaway_api.builds.words import BuildWords, Narrator
@@ -26,7 +26,6 @@ from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import SeawayError, internal
 from seaway_contracts.ids import is_network_id
 from seaway_contracts.images import GrantBuild, RegistryAuth, RevokeBuild, TagRequest
-from seaway_contracts.networks import LeasedEndpoint
 from seaway_contracts.placement import PlaceRequest
 from seaway_docker.streams import error_line
 from seaway_kit.tasks import cancel
@@ -34,6 +33,7 @@ from seaway_kit.tasks import cancel
 log = logging.getLogger(__name__)
 _MOST_LINE: Final = 64 << 20
 _REFUSAL_S: Final = 30.0
+_ENDED_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Build:
         """Build, and tell the client. Raises SeawayError where nothing has been said yet."""
         identifier = new_container_id()
         try:
-            async with self._placed(identifier) as (node, joins):
-                await self._run_on(node, identifier, joins, body, output)
+            async with self._placed(identifier) as (node, lease):
+                await self._run_on(node, identifier, lease, body, output)
         except SeawayError as error:
             if not output.has_begun:
                 raise
@@ -62,7 +62,7 @@ class Build:
                 await self.api.bus.publish(cat.UNPLACED, ContainerId(id=identifier))
 
     @contextlib.asynccontextmanager
-    async def _placed(self, identifier: str) -> AsyncIterator[tuple[str, LeasedEndpoint | None]]:
+    async def _placed(self, identifier: str) -> AsyncIterator[tuple[str, Lease | None]]:
         """A node that builds, and the endpoint of the steps there if they are in a network of users.
 
         Like a container, a build goes to the node of its network, even if another one was chosen first.
@@ -73,13 +73,13 @@ class Build:
             return
         async with contextlib.AsyncExitStack() as stack:
             try:
-                joins = await stack.enter_async_context(leased(self.api, network, identifier, node))
+                lease = await stack.enter_async_context(leased(self.api, network, identifier, node))
             except SeawayError as error:
                 if not (home := other_node(error)):
                     raise
                 node = await self._place_with(network, identifier, home)
-                joins = await stack.enter_async_context(leased(self.api, network, identifier, node))
-            yield node, joins
+                lease = await stack.enter_async_context(leased(self.api, network, identifier, node))
+            yield node, lease
 
     async def _place_with(self, network: str, identifier: str, home: str) -> str:
         """The node of a network, if that can build. Raises SeawayError."""
@@ -101,7 +101,7 @@ class Build:
         return (await self.api.bus.call(cat.PLACE, request)).node
 
     async def _run_on(
-        self, node: str, identifier: str, joins: LeasedEndpoint | None, body: StreamReader, output: BuildOutput
+        self, node: str, identifier: str, lease: Lease | None, body: StreamReader, output: BuildOutput
     ) -> None:
         async with self.api.stream(node) as stream, self.api.stream(node) as context:
             remote = bool(self.options.remote)
@@ -111,7 +111,7 @@ class Build:
                 stream=stream.id,
                 context="" if remote else context.id,
                 options=self.options,
-                joins=joins,
+                joins=lease.joins if lease is not None else None,
             )
             await self.api.bus.call(cat.START_BUILD, asked, node=node, command=self.command)
             if not remote:
@@ -134,6 +134,8 @@ class Build:
                 image = await self._follow(records, narrator, output)
                 if image:
                     await self._finish(image, narrator, output)
+            if lease is not None:
+                lease.has_left = await _has_ended(records)
 
     def _next(self) -> Command:
         """A further command in the client's name: one id is one effect."""
@@ -227,6 +229,16 @@ async def _records(stream: ByteStream) -> AsyncIterator[BuildRecord]:
                 yield BuildRecord.model_validate_json(line)
             except ValidationError:
                 raise internal("what the node says of the build can't be read") from None
+
+
+async def _has_ended(records: AsyncIterator[BuildRecord]) -> bool:
+    """Wait until the node has taken down what the steps had; False where it says nothing of that in time."""
+    with contextlib.suppress(SeawayError, TimeoutError):
+        async with asyncio.timeout(_ENDED_S):
+            async for _ in records:
+                pass
+            return True
+    return False
 
 
 async def _outcome(work: Awaitable[None]) -> SeawayError | None:
