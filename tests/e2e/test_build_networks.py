@@ -131,6 +131,7 @@ def test_a_death_leaves_the_network_and_its_address_free(
         engine.restarted(service, old)
         assert (end().code == 0) == (service == "metadata")
     expect_nothing_left(engine)
-    cli("run", "--rm", "--network", name, "--dns", NOWHERE, "busybox", "true")
+    words = ("run", "--rm", "--network", name, "--dns", NOWHERE, "busybox", "true")
+    eventually(lambda: cli.try_(*words).code == 0, "the address to be free", 30)
     cli("rm", "-f", server)
     cli("network", "rm", name)

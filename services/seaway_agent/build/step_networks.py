@@ -56,8 +56,8 @@ class StepNetworks:
             return await self._join(stack, build, EndpointRequest(DEFAULT_NETWORK))
         if joins is None or joins.network.id != network:
             raise bad_request("a build in a network of users needs an endpoint of its own there")
-        await self._make(joins.network)
         request = _request(joins)
+        await self._make(joins.network)
         found = await self._join(stack, build, request)
         stack.push_async_callback(self._resolver.detach, build)
         await self._resolver.attach(build, found.path or "", _names(joins.network, request))
