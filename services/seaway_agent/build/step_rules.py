@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from seaway_agent.build.build_cgroup import BuildCgroups
 from seaway_agent.build.step_config import StepRules
 from seaway_agent.build.step_networks import StepNetwork, StepNetworks
 from seaway_agent.dns.port import ResolverError
@@ -42,13 +43,13 @@ class Step:
 
 @dataclass(frozen=True)
 class StepSetup:
-    """What the node has for steps. `parent` is the cgroup above those of builds; `open_files` the default limit."""
+    """What the node has for steps. `open_files`: the default limit."""
 
     networks: StepNetworks
     seccomp: Seccomp
     apparmor: AppArmor
     host: CgroupLayout
-    parent: str
+    cgroups: BuildCgroups
     runtime_name: str
     runtime: str
     self_copying: Sequence[str]
@@ -70,13 +71,13 @@ class StepSetup:
         root: Path,
     ) -> Step:
         """The rules; what they need of the node is given back with the stack. Raises SeawayError."""
-        options, identifier = asked.options, asked.id
+        options = asked.options
         found = await self._network(stack, asked)
         profile = self.apparmor.profile_for(Security())
         await self.apparmor.ensure_loaded(profile)
         compiled = await asyncio.to_thread(self.seccomp.default_compiled, self.runtime_name)
         rules = StepRules(
-            cgroup=f"{self.parent}/{identifier}",
+            cgroup=self.cgroups.steps(asked.id, options.resources.cgroup_parent),
             network=found.path,
             files=str(directory),
             sources=(*(str(directory / name) for name in _SHOWN), str(root / "store"), str(root / "mounts")),

@@ -51,8 +51,6 @@ def build_request(query: MultiMapping[str]) -> BuildRequest:
         raise InvalidParameter(_SECURITY)
     if query.get("isolation", "").lower() not in ("", "default"):
         raise InvalidParameter(f'unsupported isolation: "{query["isolation"][:64]}"')
-    if query.get("cgroupparent", ""):
-        raise InvalidParameter("a build's steps have a cgroup of their build's own: cgroupparent is not supported")
     if query.get("outputs", "") not in ("", "[]", "null"):
         raise InvalidParameter("outputs other than an image need BuildKit: build with buildx")
     options = BuildOptions(
@@ -108,6 +106,7 @@ def _resources(query: MultiMapping[str]) -> Resources:
         cpuset_cpus=query.get("cpusetcpus", ""),
         cpuset_mems=query.get("cpusetmems", ""),
         ulimits=_ulimits(query),
+        cgroup_parent=query.get("cgroupparent", ""),
     )
 
 
