@@ -26,6 +26,13 @@ def there(path: str) -> bool:
     return any(Path(directory).is_dir() for directory in cgroups.host_layout().directories(path))
 
 
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    yield
+    for path in (TOP, f"{TOP}.builds"):
+        cgroups.remove(cgroups.host_layout().directories(path))
+
+
 @pytest.fixture
 def step() -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(["sleep", "1000"])
@@ -51,7 +58,7 @@ def test_placed_steps_leave_nothing(tmp_path: Path, step: "subprocess.Popen[byte
     else:
         builds.remove(cgroup)
     assert step.wait(10) == -9
-    assert not there(TOP) and not there(f"{TOP}.builds")
+    assert not there(TOP) and not there(f"{TOP}.builds/{BUILD}")
     assert not (tmp_path / "parents").exists()
 
 
@@ -69,10 +76,12 @@ def test_what_a_directory_says_of_another_build_is_left_alone(tmp_path: Path) ->
     assert placed_steps(tmp_path) == []
 
 
-def test_a_parent_that_can_not_be_is_passed_over(tmp_path: Path) -> None:
-    builds, directory = made(tmp_path / "parents"), tmp_path / "w" / BUILD
-    directory.mkdir(parents=True)
-    with pytest.raises(OSError, match="too long"):
-        builds.place(directory, builds.of(BUILD, 0, "x" * 300))
-    builds.sweep(tmp_path / "w")
-    assert not (tmp_path / "parents").exists()
+def test_one_that_can_not_be_removed_does_not_keep_the_others(tmp_path: Path) -> None:
+    for build, parent in (("a" * 64, "x" * 300), (BUILD, f"{TOP}/y")):
+        (tmp_path / build).mkdir()
+        (tmp_path / build / "cgroup").write_text(f"/{parent.lstrip('/')}/{build}")
+        if build == BUILD:
+            cgroups.make(cgroups.host_layout(), f"{parent}/{build}")
+    assert there(f"{TOP}/y/{BUILD}")
+    made(tmp_path / "parents").sweep(tmp_path)
+    assert not there(f"{TOP}/y/{BUILD}")

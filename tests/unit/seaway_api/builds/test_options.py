@@ -57,6 +57,8 @@ def test_all_at_once() -> None:
         ("securityopt", "x", "security options are not supported on linux"),
         ("outputs", '[{"Type":"local"}]', "BuildKit"),
         ("cgroupparent", "/x\0", "can't hold a NUL"),
+        ("cgroupparent", "/a/" + "x" * 256, "the cgroup parent is too long"),
+        ("cgroupparent", "a/" * 1025, "the cgroup parent is too long"),
         ("isolation", "nope", 'unsupported isolation: "nope"'),
     ],
 )
