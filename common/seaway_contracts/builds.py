@@ -6,6 +6,7 @@ from pydantic import Field
 
 from seaway_contracts.base import Payload
 from seaway_contracts.containers import Resources
+from seaway_contracts.networks import LeasedEndpoint
 
 BUILT: Final = "localhost/seaway-build/"
 """Repositories at the image service into which builds push: what comes there is an image without a name."""
@@ -16,8 +17,9 @@ BASES: Final = "localhost/seaway-image/"
 class BuildOptions(Payload):
     """What a client asks of a build. `args` that are None stay unset.
 
-    `dockerfile` is a path in the context. `network`: empty for the bridge, `none`, `host`, or a container's
-    (`container:<id>`). `shm_size` in bytes. `remote`: where the context is fetched from, if no client sends it.
+    `dockerfile` is a path in the context. `network`: empty for the bridge, `none`, `host`, a container's
+    (`container:<id>`), or the id of one of users. `shm_size` in bytes. `remote`: where the context is fetched from, if
+    no client sends it.
     """
 
     dockerfile: str = "Dockerfile"
@@ -40,7 +42,7 @@ class StartBuild(Payload):
     The answer is at once. Over the byte stream `stream` the node sends a `BuildRecord` a line: first the plan, then,
     once the caller has sent `BuildGo` and ended its side, what happens, at last the image's id. A break of that stream
     ends the build. `name`: the id that the client has given the build, if any. `context` is empty where
-    `options.remote` names it.
+    `options.remote` names it. `joins`: the steps' endpoint, where `options.network` is one of users.
     """
 
     id: str
@@ -48,6 +50,7 @@ class StartBuild(Payload):
     stream: str
     name: str = ""
     options: BuildOptions = Field(default_factory=BuildOptions)
+    joins: LeasedEndpoint | None = None
 
 
 class BuildStep(Payload):

@@ -34,7 +34,7 @@ class NetworkRecord(Payload):
 
     `options` are the driver's. `ipam_options` are only shown; None: the user gave none. `nodes` were told to make it;
     the first is the one to which its containers go, since `bound_ns` (Unix ns). `version` counts the record's changes.
-    `bound_for`: the new container for which it was bound to that node; empty once another one has come.
+    `bound_for`: the new container, or the build, for which it was bound to that node; empty once another one has come.
     `removed`: it is to be removed from those of `nodes` that were not reached yet; nobody finds it any more.
     """
 
@@ -125,6 +125,32 @@ class ClaimedEndpoints(Payload):
     """Endpoints of a container, with the addresses that are its own from now on."""
 
     endpoints: tuple[EndpointSpec, ...] = ()
+
+
+class LeaseAddresses(Payload):
+    """Reserve addresses in a network, named as by its user, for the build of that id on a node.
+
+    They lapse after half a minute: ask again, with what was leased as `endpoint`, for as long as the build runs.
+    """
+
+    network: str
+    build: str
+    node: str
+    endpoint: EndpointSpec | None = None
+
+
+class LeasedEndpoint(Payload):
+    """A network of users, and an endpoint of a build in it with the addresses that it may use for now."""
+
+    network: NetworkRecord
+    endpoint: EndpointSpec
+
+
+class ReturnAddresses(Payload):
+    """The build of that id has ended, or never began: others may have the addresses of its endpoint."""
+
+    build: str
+    endpoint: EndpointSpec
 
 
 class DisconnectContainer(Payload):

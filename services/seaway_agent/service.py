@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.archive.access import Access
+from seaway_agent.build.build_cgroup import BuildCgroups
 from seaway_agent.build.builds import BuildPlace, Builds
+from seaway_agent.build.step_networks import StepNetworks
 from seaway_agent.build.step_rules import StepSetup, platform_arguments
 from seaway_agent.commands.archive import ArchiveCommands
 from seaway_agent.commands.blobs import BlobClient
@@ -457,11 +459,11 @@ class Agent:
         settings, context = self._settings, self._context
         name, program = self._runtimes.find("")
         setup = StepSetup(
-            networks=self._networks,
+            networks=StepNetworks(self._networks, self._held.make_stored, self._resolver),
             seccomp=self._seccomp,
             apparmor=self._apparmor,
             host=self._cgroups.host,
-            parent=builds_cgroup(self._networks.suite),
+            cgroups=self._build_cgroups(),
             runtime_name=name,
             runtime=program,
             self_copying=self._programs.self_copying,
@@ -474,6 +476,10 @@ class Agent:
         self._builds = Builds(place, context.bus, context.tasks, setup, platform_arguments(), tell)
         self._stack.callback(self._builds.close)
         await self._builds.sweep()
+
+    def _build_cgroups(self) -> BuildCgroups:
+        parent, parents = builds_cgroup(self._networks.suite), self._cgroups
+        return BuildCgroups(parents.host, parent, parents.reserve, parents.release)
 
     def _create_command(self, reservations: Reservations) -> CreateCommand:
         inventory, volumes = self._inventory, self._volumes

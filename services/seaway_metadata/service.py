@@ -21,6 +21,7 @@ from seaway_metadata.commands.connecting import Connecting
 from seaway_metadata.commands.containers import ContainerCommands
 from seaway_metadata.commands.endpoints import Endpoints
 from seaway_metadata.commands.joining import Joining
+from seaway_metadata.commands.leases import Leases
 from seaway_metadata.commands.measures import RecordCollector
 from seaway_metadata.commands.network_removal import NetworkRemoval
 from seaway_metadata.commands.networks import NetworkCommands
@@ -32,6 +33,7 @@ from seaway_metadata.commands.node_requests import NodeRequests
 from seaway_metadata.commands.node_settings import NodeSettingsCommands
 from seaway_metadata.commands.pruning import Pruning
 from seaway_metadata.commands.renaming import Renaming
+from seaway_metadata.commands.reserving import Reserving
 from seaway_metadata.commands.user_service import UserService
 from seaway_metadata.commands.volume_service import VolumeService
 from seaway_metadata.events.event_store import EventStore
@@ -177,7 +179,9 @@ class Metadata:
         self.commands = ContainerCommands(
             bus, containers, registering, self.registrations, endpoints, volumes.mounts, store.doubt
         )
-        self._connecting = Connecting(bus, containers, self.commands, endpoints, store.doubt)
+        reserving = Reserving(containers)
+        self._connecting = Connecting(bus, containers, self.commands, endpoints, reserving, store.doubt)
+        self._leases = Leases(bus, containers, endpoints, reserving, store.doubt)
         self._network_table = networks
         self.network_inventories = inventories
         self.networks = NetworkCommands(bus, networks, subnets, nodes.records, outbox, store.doubt)
@@ -241,6 +245,7 @@ class Metadata:
         await self._joining.serve()
         await self.users.serve()
         await self._connecting.serve()
+        await self._leases.serve()
         await serve(catalogue.RENAME, self._renaming.rename)
         await serve(catalogue.LIST_NODES, self._nodes.list_nodes)
         await serve(catalogue.TELL_PRUNE, Pruning(self._outbox).tell)
@@ -269,6 +274,7 @@ class Metadata:
                 await self.network_removal.sweep()
                 await self.volumes.sweeper.sweep()
                 await self._node_configs.publish_changes()
+                await self._leases.sweep()
             except TransportError as error:
                 log.debug("what was interrupted is finished later: %s", error)
             except (SeawayError, ValueError) as error:

@@ -166,7 +166,7 @@ def test_ctrl_c_ends_a_quiet_one(cli: DockerCli, engine: Seaway, tmp_path: Path)
         eventually(lambda: [*builds.glob("*/crun/*")], "the step", 30)
         terminal.type("\x03")
         terminal.wait()
-    _expect_nothing_left(engine)
+    expect_nothing_left(engine)
 
 
 @pytest.mark.seaway_only
@@ -176,7 +176,7 @@ def test_ctrl_c_ends_it(cli: DockerCli, engine: Seaway, tmp_path: Path) -> None:
         terminal.expect("begun|ERROR")
         terminal.type("\x03")
         terminal.wait()
-    _expect_nothing_left(engine)
+    expect_nothing_left(engine)
 
 
 @pytest.mark.seaway_only
@@ -189,11 +189,11 @@ def test_after_a_death_a_plain_retry_works(cli: DockerCli, engine: Seaway, tmp_p
         os.kill(old, signal.SIGKILL)
         engine.restarted(service, old)
         terminal.wait(60)
-    _expect_nothing_left(engine)
+    expect_nothing_left(engine)
     assert build(cli, "-q", str(where)).code == 0
 
 
-def _expect_nothing_left(engine: Seaway) -> None:
+def expect_nothing_left(engine: Seaway) -> None:
     builds = engine.root / "agent" / engine.node / "builds"
     store = builds / "store" / "overlay-containers" / "containers.json"
 

@@ -107,3 +107,40 @@ def test_the_next_agent_finds_it(cli: DockerCli, engine: Engine, name: str, pare
         eventually(lambda: cli("inspect", "-f", "{{.State.ExitCode}}", name).out == "137", "the end that was told")
         eventually(lambda: not groups(parent), "an empty place")
     cli("rm", "-f", name)
+
+
+# --- builds
+
+
+@pytest.fixture
+def _no_built_images(cli: DockerCli) -> Iterator[None]:
+    """What a test has built is removed at its end."""
+    before = set(cli("images", "-q", "--no-trunc", "-a").lines)
+    yield
+    for image in set(cli("images", "-q", "--no-trunc", "-a").lines) - before:
+        cli.try_("rmi", "--force", image)
+
+
+def running_step(parent: str) -> Path | None:
+    """The memory cgroup of a build's step below that parent, once it has processes."""
+    found = [path.parent for top in groups(parent) for path in top.glob("*/*/memory.stat")]
+    return next((path for path in found if (path / "cgroup.procs").read_text()), None)
+
+
+@pytest.mark.usefixtures("_no_built_images")
+@pytest.mark.parametrize("end", ["by itself", "the client's", "the agent's"])
+def test_steps_of_a_build_are_there(cli: DockerCli, engine: Engine, tmp_path: Path, parent: str, end: str) -> None:
+    assert isinstance(engine, Seaway)
+    (tmp_path / "Dockerfile").write_text(f"FROM busybox\nRUN sleep {3 if end == 'by itself' else 1000}\n")
+    words = ("build", "--no-cache", "--cgroup-parent", f"/{parent}/inner", "--memory", "64m", str(tmp_path))
+    with cli.terminal(*words, DOCKER_BUILDKIT="0") as terminal:
+        path = eventually(lambda: running_step(f"{parent}/inner"), "the step", 30)
+        assert limit(path) == 64 * MIB
+        if end == "the client's":
+            terminal.type("\x03")
+        elif end == "the agent's":
+            agent = engine.processes()["agent"]
+            os.kill(agent, signal.SIGKILL)
+            engine.restarted("agent", agent)
+        code = terminal.wait(60)
+    assert (code == 0) == (end == "by itself")

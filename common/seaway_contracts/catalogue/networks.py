@@ -51,6 +51,14 @@ DISCONNECT: Final = call(
     timeout_s=30,
     repeat=Repeat.UNANSWERED,
 )
+LEASE_ADDRESSES: Final = query(
+    METADATA,
+    "network.lease",
+    n.LeaseAddresses,
+    n.LeasedEndpoint,
+    "Reserve addresses for a build for half a minute, and bind their network to its node.",
+)
+RETURN_ADDRESSES: Final = query(METADATA, "network.unlease", n.ReturnAddresses, Empty, "Free what a build has leased.")
 
 CLAIM_ADDRESSES: Final = ask(
     METADATA,

@@ -52,6 +52,7 @@ MISSING: Final = "there is no builder on node {node}: install the package builda
 _USED: Final = "--> "
 _MOST_GO: Final = 4 << 20
 _WAITING: Final = 1000
+_RUNNING: Final = "w"
 
 
 TellEvent = Callable[[EventChannel[BuildEvent], str, dict[str, str], Command], None]
@@ -161,7 +162,7 @@ class Builds:
 
     def _sweep(self) -> None:
         try:
-            BuildCgroup(self._setup.host, self._setup.parent, 0).remove()
+            self._setup.cgroups.sweep(self._root / _RUNNING)
             self.store.sweep()
             self.cache.load()
         except (OSError, SeawayError) as error:
@@ -202,7 +203,7 @@ class Builds:
         try:
             async with self._slots, self._gate.working(), AsyncExitStack() as stack:
                 self._tell(BUILD_START, build.id, {}, build.command)
-                workspace = Workspace(self._root / "w" / asked.id, self._root / "mounts")
+                workspace = Workspace(self._root / _RUNNING / asked.id, self._root / "mounts")
                 stack.push_async_callback(run_to_end, lambda: self._clear(workspace))
                 await asyncio.to_thread(workspace.make)
                 reach(Failpoint.BUILD_MADE)
@@ -236,8 +237,7 @@ class Builds:
         return asked.options.dockerfile
 
     async def _fetch_context(self, stack: AsyncExitStack, workspace: Workspace, asked: StartBuild) -> str:
-        cgroup = self._cgroup(asked.id)
-        stack.push_async_callback(run_to_end, cgroup.remove)
+        cgroup = self._cgroup(stack, asked.id)
 
         def join(pid: int) -> None:
             cgroup.make()
@@ -246,8 +246,11 @@ class Builds:
         options = asked.options
         return await remote.fetch(options.remote, options.dockerfile, workspace, self._limits.context_bytes, join)
 
-    def _cgroup(self, identifier: str) -> BuildCgroup:
-        return BuildCgroup(self._setup.host, f"{self._setup.parent}/{identifier}", self._limits.memory_bytes)
+    def _cgroup(self, stack: AsyncExitStack, identifier: str, placed: str = "") -> BuildCgroup:
+        """The build's cgroups, removed with the stack."""
+        cgroup = self._setup.cgroups.of(identifier, self._limits.memory_bytes, placed)
+        stack.push_async_callback(run_to_end, lambda: self._setup.cgroups.remove(cgroup))
+        return cgroup
 
     def _clear(self, workspace: Workspace) -> None:
         """Remove a build's directory, and the working containers that it has if it was killed."""
@@ -281,13 +284,13 @@ class Builds:
         go: BuildGo,
         stream: ByteStream,
     ) -> None:
-        step = await self._setup.prepare(stack, asked.id, asked.options, workspace.directory, self._root)
+        step = await self._setup.prepare(stack, asked, workspace.directory, self._root)
         self._course.prepare(workspace, asked.options, go)
         launcher = Launcher(f"build-{asked.id[:12]}", self._setup.self_copying)
         await asyncio.to_thread(launcher.start)
         stack.push_async_callback(run_to_end, launcher.close)
-        cgroup = self._cgroup(asked.id)
-        stack.push_async_callback(run_to_end, cgroup.remove)
+        cgroup = self._cgroup(stack, asked.id, asked.options.resources.cgroup_parent)
+        await asyncio.to_thread(self._setup.cgroups.place, workspace.directory, cgroup)
 
         builders: list[Builder] = []
 

@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from seaway_agent.build.build_cgroup import BuildCgroups
 from seaway_agent.build.step_config import StepRules
+from seaway_agent.build.step_networks import StepNetwork, StepNetworks
+from seaway_agent.dns.port import ResolverError
 from seaway_agent.kernel import cgroups, seccomp_bpf
 from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode
-from seaway_agent.network import hosts, resolvconf
+from seaway_agent.network import hosts
 from seaway_agent.network.errors import NetworkError
-from seaway_agent.network.port import DEFAULT_NETWORK, EndpointRequest, Networks
 from seaway_agent.oci.limits import limits
 from seaway_agent.oci.spec import rlimits
 from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.seccomp import Seccomp
-from seaway_contracts.builds import BuildOptions
+from seaway_contracts.builds import StartBuild
 from seaway_contracts.containers import Resources, Security
 from seaway_contracts.errors import bad_request, internal
 
 _ARCHITECTURES: Final = {"x86_64": ("amd64", ""), "aarch64": ("arm64", ""), "armv7l": ("arm", "v7")}
-_RESOLV: Final = Path("/etc/resolv.conf")
 _SHOWN: Final = ("context", "tmp", "runroot")
 """What steps may mount of their build's directory: the context, and what the builder makes for them."""
 JOINED: Final = "container:"
@@ -42,13 +43,13 @@ class Step:
 
 @dataclass(frozen=True)
 class StepSetup:
-    """What the node has for steps. `parent` is the cgroup above those of builds; `open_files` the default limit."""
+    """What the node has for steps. `open_files`: the default limit."""
 
-    networks: Networks
+    networks: StepNetworks
     seccomp: Seccomp
     apparmor: AppArmor
     host: CgroupLayout
-    parent: str
+    cgroups: BuildCgroups
     runtime_name: str
     runtime: str
     self_copying: Sequence[str]
@@ -63,16 +64,21 @@ class StepSetup:
         return {name: resource.getrlimit(number) for name, number in named.items()}
 
     async def prepare(
-        self, stack: AsyncExitStack, identifier: str, options: BuildOptions, directory: Path, root: Path
+        self,
+        stack: AsyncExitStack,
+        asked: StartBuild,
+        directory: Path,
+        root: Path,
     ) -> Step:
         """The rules; what they need of the node is given back with the stack. Raises SeawayError."""
-        path, addresses, gateway = await self._network(stack, identifier, options.network)
+        options = asked.options
+        found = await self._network(stack, asked)
         profile = self.apparmor.profile_for(Security())
         await self.apparmor.ensure_loaded(profile)
         compiled = await asyncio.to_thread(self.seccomp.default_compiled, self.runtime_name)
         rules = StepRules(
-            cgroup=f"{self.parent}/{identifier}",
-            network=path,
+            cgroup=self.cgroups.steps(asked.id, options.resources.cgroup_parent),
+            network=found.path,
             files=str(directory),
             sources=(*(str(directory / name) for name in _SHOWN), str(root / "store"), str(root / "mounts")),
             shared=str(root / "mounts"),
@@ -85,61 +91,45 @@ class StepSetup:
             shm_size=options.shm_size,
             cgroup_v2=self.host.mode is CgroupMode.V2,
         )
-        extra = options.extra_hosts
-        etc_files(extra, addresses, gateway)("check")
-        return Step(rules, etc_files(extra, addresses, gateway, own=path is None))
+        files = etc_files(options.extra_hosts, found)
+        files("check")
+        return Step(rules, files)
 
     def _limits(self, asked: Resources) -> dict[str, Any]:
         return limits(asked, {}, weights=cgroups.has_weights(self.host), cgroup_v2=self.host.mode is CgroupMode.V2)
 
-    async def _network(
-        self, stack: AsyncExitStack, identifier: str, mode: str
-    ) -> tuple[str | None, Sequence[str], str]:
-        """The namespace of the steps (see `StepRules.network`), their addresses, and the host's towards them."""
+    async def _network(self, stack: AsyncExitStack, asked: StartBuild) -> StepNetwork:
+        mode = asked.options.network
         if mode == "host":
-            return None, (), ""
+            return StepNetwork(None)
         if mode == "none":
-            return "", (), ""
+            return StepNetwork("")
         if mode.startswith(JOINED):
-            return self.network_of(mode.removeprefix(JOINED)), (), ""
+            return StepNetwork(self.network_of(mode.removeprefix(JOINED)))
         try:
-            sandbox = await self.networks.join(identifier, [EndpointRequest(DEFAULT_NETWORK)])
-        except (NetworkError, OSError) as error:
+            return await self.networks.join(stack, asked.id, mode, asked.joins)
+        except (NetworkError, ResolverError, OSError) as error:
             raise internal(f"no network for the build: {error}") from error
-        stack.push_async_callback(self.networks.leave, identifier)
-        own = sandbox.endpoints[0]
-        return sandbox.path, (str(own.address),), str(own.gateway or "")
 
 
-def etc_files(
-    extra_hosts: Sequence[str], addresses: Sequence[str], gateway: str, *, own: bool = False
-) -> Callable[[str], Mapping[str, str]]:
-    """What gives a step's files by its hostname; `own`: the host's resolv.conf as it is. Raises SeawayError."""
+def etc_files(extra_hosts: Sequence[str], network: StepNetwork) -> Callable[[str], Mapping[str, str]]:
+    """What gives a step's files by its hostname. Raises SeawayError."""
 
     def files(hostname: str) -> Mapping[str, str]:
-        text = _resolv()
         try:
             table = hosts.hosts_file(
                 hostname=hostname,
                 domainname="",
-                addresses=list(addresses),
+                addresses=list(network.addresses),
                 extra_hosts=extra_hosts,
-                gateway=gateway,
+                gateway=network.gateway,
                 links=(),
             )
         except NetworkError as error:
             raise bad_request(str(error)) from error
-        servers = resolvconf.on_host(text) if own else resolvconf.for_container(text)
-        return {"hosts": table, "hostname": hosts.hostname_file(hostname), "resolv.conf": servers}
+        return {"hosts": table, "hostname": hosts.hostname_file(hostname), "resolv.conf": network.resolv_conf()}
 
     return files
-
-
-def _resolv() -> str:
-    try:
-        return _RESOLV.read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def platform_arguments(machine: str = "") -> dict[str, str]:

@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from seaway_agent.build.build_cgroup import placed_steps
 from seaway_agent.dns import connection as resolver
 from seaway_agent.execs.supervisor.supervisor import supervisors_below
 from seaway_agent.kernel import cgroups, tmpfs
@@ -58,13 +59,15 @@ def _suite_of(layout: Layout) -> set[str]:
 
 
 def _remove_placed(host: CgroupLayout, layout: Layout) -> None:
-    """Remove the cgroups of containers with a `--cgroup-parent`, and what was made above them."""
+    """Remove the cgroups of containers and builds with a `--cgroup-parent`, and what was made above them."""
     if layout.database.exists():
         with contextlib.closing(open_database(layout.database)) as db:
             specs = [stored.spec for stored in Store(db).containers()]
         for spec in specs:
             if spec.resources.cgroup_parent:
                 _kill_and_remove(host, cgroups_path(spec.resources.cgroup_parent, spec.id))
+    for path in placed_steps(layout.builds / "w"):
+        _kill_and_remove(host, path)
     CgroupParents(host, layout.cgroup_parents).clear()
 
 

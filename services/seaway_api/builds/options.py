@@ -20,6 +20,8 @@ _SECURITY: Final = "security options are not supported on linux"
 _NUL: Final = "\0"
 _NO_NUL: Final = "a build's parameters can't hold a NUL"
 _MOST: Final = 2**63 - 1
+_MOST_PATH: Final = 2048
+_MOST_NAME: Final = 255
 _ULIMITS: Final = frozenset(
     (
         "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
@@ -51,8 +53,8 @@ def build_request(query: MultiMapping[str]) -> BuildRequest:
         raise InvalidParameter(_SECURITY)
     if query.get("isolation", "").lower() not in ("", "default"):
         raise InvalidParameter(f'unsupported isolation: "{query["isolation"][:64]}"')
-    if query.get("cgroupparent", ""):
-        raise InvalidParameter("a build's steps have a cgroup of their build's own: cgroupparent is not supported")
+    if _is_no_path(query.get("cgroupparent", "")):
+        raise InvalidParameter("the cgroup parent is too long: no cgroup can have such a path")
     if query.get("outputs", "") not in ("", "[]", "null"):
         raise InvalidParameter("outputs other than an image need BuildKit: build with buildx")
     options = BuildOptions(
@@ -87,6 +89,12 @@ def flag(query: MultiMapping[str], key: str, *, default: bool = False) -> bool:
     return default if value is None else value.strip().lower() not in _FALSE
 
 
+def _is_no_path(text: str) -> bool:
+    """Whether it is too long for a path, or a part of it for a name."""
+    path = text.encode("utf-8", "surrogateescape")
+    return len(path) > _MOST_PATH or any(len(part) > _MOST_NAME for part in path.split(b"/"))
+
+
 def _number(query: MultiMapping[str], key: str) -> int:
     text = query.get(key, "")
     digits = text.removeprefix("-")
@@ -108,6 +116,7 @@ def _resources(query: MultiMapping[str]) -> Resources:
         cpuset_cpus=query.get("cpusetcpus", ""),
         cpuset_mems=query.get("cpusetmems", ""),
         ulimits=_ulimits(query),
+        cgroup_parent=query.get("cgroupparent", ""),
     )
 
 

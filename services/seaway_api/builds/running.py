@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from seaway_api.api import Api
 from seaway_api.builds.bases import BaseFinder
+from seaway_api.builds.network import Lease, leased, other_node
 from seaway_api.builds.options import BuildRequest
 from seaway_api.builds.output import BuildOutput
 from seaway_api.builds.words import BuildWords, Narrator
@@ -23,6 +24,7 @@ from seaway_contracts import catalogue as cat
 from seaway_contracts.builds import BUILT, BuildBase, BuildGo, BuildOptions, BuildPlan, BuildRecord, StartBuild
 from seaway_contracts.commands import ContainerId
 from seaway_contracts.errors import SeawayError, internal
+from seaway_contracts.ids import is_network_id
 from seaway_contracts.images import GrantBuild, RegistryAuth, RevokeBuild, TagRequest
 from seaway_contracts.placement import PlaceRequest
 from seaway_docker.streams import error_line
@@ -31,6 +33,7 @@ from seaway_kit.tasks import cancel
 log = logging.getLogger(__name__)
 _MOST_LINE: Final = 64 << 20
 _REFUSAL_S: Final = 30.0
+_ENDED_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Build:
         """Build, and tell the client. Raises SeawayError where nothing has been said yet."""
         identifier = new_container_id()
         try:
-            node = await self._place(identifier)
-            await self._run_on(node, identifier, body, output)
+            async with self._placed(identifier) as (node, lease):
+                await self._run_on(node, identifier, lease, body, output)
         except SeawayError as error:
             if not output.has_begun:
                 raise
@@ -58,18 +61,48 @@ class Build:
             with contextlib.suppress(TransportError):
                 await self.api.bus.publish(cat.UNPLACED, ContainerId(id=identifier))
 
-    async def _place(self, identifier: str) -> str:
+    @contextlib.asynccontextmanager
+    async def _placed(self, identifier: str) -> AsyncIterator[tuple[str, Lease | None]]:
+        """A node that builds, and the endpoint of the steps there if they are in a network of users.
+
+        Like a container, a build goes to the node of its network, even if another one was chosen first.
+        """
+        node, network = await self._place(identifier, self.node), self.options.network
+        if not is_network_id(network):
+            yield node, None
+            return
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                lease = await stack.enter_async_context(leased(self.api, network, identifier, node))
+            except SeawayError as error:
+                if not (home := other_node(error)):
+                    raise
+                node = await self._place_with(network, identifier, home)
+                lease = await stack.enter_async_context(leased(self.api, network, identifier, node))
+            yield node, lease
+
+    async def _place_with(self, network: str, identifier: str, home: str) -> str:
+        """The node of a network, if that can build. Raises SeawayError."""
+        try:
+            return await self._place(identifier, home)
+        except SeawayError as error:
+            text = f"network {self.request.network[:64]} is on node {home}, where this can't be built: {error.message}"
+            raise SeawayError(error.code, text) from error
+
+    async def _place(self, identifier: str, node: str) -> str:
         request = PlaceRequest(
             container_id=identifier,
             resources=self.options.resources,
             platform=self.request.platform,
             image_ref=self.request.cache_from[0] if self.request.cache_from else "",
-            node=self.node,
+            node=node,
             builds=True,
         )
         return (await self.api.bus.call(cat.PLACE, request)).node
 
-    async def _run_on(self, node: str, identifier: str, body: StreamReader, output: BuildOutput) -> None:
+    async def _run_on(
+        self, node: str, identifier: str, lease: Lease | None, body: StreamReader, output: BuildOutput
+    ) -> None:
         async with self.api.stream(node) as stream, self.api.stream(node) as context:
             remote = bool(self.options.remote)
             asked = StartBuild(
@@ -78,6 +111,7 @@ class Build:
                 stream=stream.id,
                 context="" if remote else context.id,
                 options=self.options,
+                joins=lease.joins if lease is not None else None,
             )
             await self.api.bus.call(cat.START_BUILD, asked, node=node, command=self.command)
             if not remote:
@@ -100,6 +134,8 @@ class Build:
                 image = await self._follow(records, narrator, output)
                 if image:
                     await self._finish(image, narrator, output)
+            if lease is not None:
+                lease.has_left = await _has_ended(records)
 
     def _next(self) -> Command:
         """A further command in the client's name: one id is one effect."""
@@ -193,6 +229,16 @@ async def _records(stream: ByteStream) -> AsyncIterator[BuildRecord]:
                 yield BuildRecord.model_validate_json(line)
             except ValidationError:
                 raise internal("what the node says of the build can't be read") from None
+
+
+async def _has_ended(records: AsyncIterator[BuildRecord]) -> bool:
+    """Wait until the node has taken down what the steps had; False where it says nothing of that in time."""
+    with contextlib.suppress(SeawayError, TimeoutError):
+        async with asyncio.timeout(_ENDED_S):
+            async for _ in records:
+                pass
+            return True
+    return False
 
 
 async def _outcome(work: Awaitable[None]) -> SeawayError | None:

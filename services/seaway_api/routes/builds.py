@@ -47,10 +47,8 @@ async def _network(call: Call, mode: str) -> tuple[str, str]:
     if mode.startswith(_JOINED):
         identifier, node = await call.api.locate(mode.removeprefix(_JOINED))
         return f"{_JOINED}{identifier}", node
-    await call.api.bus.call(cat.GET_NETWORK, NetworkRef(ref=mode))
-    raise InvalidParameter(
-        f"a build can't join network {mode[:64]}: give none, host, bridge, or container:NAME of one that is in it"
-    )
+    network = (await call.api.bus.call(cat.GET_NETWORK, NetworkRef(ref=mode))).network
+    return network.id, ""
 
 
 async def prune(call: Call) -> web.StreamResponse:

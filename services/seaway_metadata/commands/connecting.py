@@ -4,9 +4,8 @@ Whatever fails before the node has answered frees what was claimed. After a time
 container never came to have lapse by themselves (`Claims`); those that it has given up are freed by its event.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from seaway_bus.bus import Bus, Command
@@ -35,6 +34,7 @@ from seaway_metadata.commands.endpoints import (
     with_endpoints,
 )
 from seaway_metadata.commands.reachable import reachable
+from seaway_metadata.commands.reserving import Reserving
 from seaway_metadata.kinds.container_inventories import ContainerTable
 from seaway_metadata.kinds.containers import address_claims
 from seaway_metadata.kinds.networks import predefined
@@ -53,12 +53,14 @@ class Connecting:
         containers: ContainerTable,
         commands: ContainerCommands,
         endpoints: Endpoints,
+        reserving: Reserving,
         missing: Callable[[], None],
     ) -> None:
         self._bus = bus
         self._table = containers
         self._commands = commands
         self._endpoints = endpoints
+        self._reserving = reserving
         self._missing = missing
 
     async def serve(self) -> None:
@@ -84,7 +86,7 @@ class Connecting:
             return await self._bus.call(catalogue.CONNECT_HELD, held, node=record.node, command=command)
         except SeawayError as error:
             if error.code is not Code.TIMEOUT:
-                await self._take_back(reserved)
+                await self._reserving.take_back(reserved)
             raise
 
     async def claim_addresses(self, request: ContainerId, command: Command) -> ClaimedEndpoints:
@@ -108,7 +110,7 @@ class Connecting:
                     claimed.append(endpoint)
                     reserved |= new
         except (SeawayError, TransportError):
-            await self._take_back(reserved)
+            await self._reserving.take_back(reserved)
             raise
         return claimed
 
@@ -123,14 +125,16 @@ class Connecting:
         self, record: ContainerRecord, resolved: ResolvedEndpoint
     ) -> tuple[EndpointSpec, dict[Claim, int]]:
         """The endpoint with its addresses, and the claims that are new. Raises SeawayError, TransportError."""
+        refused: set[str] = set()
         for _ in range(_TRIES):
-            (endpoint,) = chosen = self._endpoints.choose((resolved,))
+            (endpoint,) = chosen = self._endpoints.choose((resolved,), refused)
             claims = address_claims(with_endpoints(record.spec, chosen))
             try:
-                return endpoint, await self._reserve(claims, record)
+                return endpoint, await self._reserving.reserve(claims, record.id, record.status.seq)
             except SeawayError as error:
                 if not may_choose_again(error, chosen):
                     raise
+                refused.add(error.facts["claim"])
             except WrongRevision:
                 continue
             finally:
@@ -147,30 +151,6 @@ class Connecting:
         except SeawayError as error:
             raise unavailable(f"node {record.node} can't say which networks the container is in: {error}") from error
         return await self._commands.find_current(record.id)
-
-    async def _reserve(self, claims: Sequence[Claim], record: ContainerRecord) -> dict[Claim, int]:
-        """Reserve all, or none. Returns the new ones with their revisions: another request may have made the others."""
-        for claim in claims:
-            await self._table.kept.keep(claim, record.id)
-        outcomes = await asyncio.gather(
-            *(self._table.records.claims.reserve_more(claim, record.id, record.status.seq) for claim in claims),
-            return_exceptions=True,
-        )
-        reserved = {claim: got for claim, got in zip(claims, outcomes, strict=True) if isinstance(got, int)}
-        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if errors:
-            await self._take_back(reserved)
-            raise errors[0]
-        return reserved
-
-    async def _take_back(self, reserved: Mapping[Claim, int]) -> None:
-        for claim, revision in reserved.items():
-            try:
-                await self._table.records.claims.take_back(claim, revision)
-            except WrongRevision:
-                log.debug("another request of the container's has the address %s", claim.word)
-            except TransportError as error:
-                log.warning("the address %s lapses by itself: %s", claim.word, error)
 
     async def disconnect(self, request: DisconnectContainer, command: Command) -> StatusReply:
         """Raises SeawayError: what speaks against it, in Docker's words."""

@@ -114,8 +114,9 @@ class ContainerCommands:
         self, request: RegisterContainer, resolved: Sequence[ResolvedEndpoint]
     ) -> Stored[ContainerRecord]:
         """With other addresses where those that were free here have just been taken, or none for now."""
+        refused: set[str] = set()
         for _ in range(_TRIES):
-            endpoints = self._endpoints.choose(resolved)
+            endpoints = self._endpoints.choose(resolved, refused)
             spec = with_endpoints(request.spec, endpoints)
             try:
                 for claim in address_claims(spec):
@@ -123,6 +124,7 @@ class ContainerCommands:
                 return await self._registering.register(spec, request.node)
             except SeawayError as error:
                 resolved = without_taken(error, resolved)
+                refused.add(error.facts.get("claim", ""))
             finally:
                 self._endpoints.settled(endpoints)
         raise unavailable("the addresses of the network are being taken at the same time; try again")

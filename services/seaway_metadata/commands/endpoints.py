@@ -1,7 +1,7 @@
 """Endpoints of containers in networks of users: which network is meant, on which node it is, which address is next."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
@@ -11,7 +11,7 @@ from seaway_contracts.errors import Code, Reason, SeawayError, bad_request
 from seaway_contracts.networks import NetworkRecord, network_id
 from seaway_metadata.kinds.addresses import AddressBook, check_asked
 from seaway_metadata.kinds.containers import ContainerView, address_claim
-from seaway_metadata.kinds.networks import bound, home, predefined, released
+from seaway_metadata.kinds.networks import bound, home, kept_bound, predefined, released
 from seaway_metadata.store.written import WrittenTable
 
 _FAMILIES: Final = ((4, "ipv4_address", "claimed_ipv4"), (6, "ipv6_address", "claimed_ipv6"))
@@ -42,7 +42,8 @@ class Endpoints:
     ) -> list[ResolvedEndpoint]:
         """Find the networks, as they are stored now, and bind each to the node of its first container.
 
-        `of_new`: the id of a container that is to be made; then refusals name the network, as Docker's do.
+        `of_new`: the id of a container that is to be made, or of a build's lease; then refusals name the network, as
+        Docker's do.
 
         Raises TransportError; SeawayError: CONFLICT, with the reason OTHER_NODE, for a network of another node;
         BAD_REQUEST for two endpoints in one network; FORBIDDEN for a configuration network.
@@ -87,8 +88,16 @@ class Endpoints:
     async def release(self, spec: ContainerSpec) -> None:
         """Free the networks that were bound for this new container, which was not made. Raises TransportError."""
         for identifier in {one.network_id for one in spec.network.endpoints if one.network_id}:
-            if self._networks.index.get(identifier) is not None:
-                await self._networks.change(identifier, lambda found: released(found, spec.id))
+            await self.release_network(identifier, spec.id)
+
+    async def release_network(self, identifier: str, holder: str) -> None:
+        """Free a network that was bound for this container or build. Raises TransportError."""
+        if self._networks.index.get(identifier) is not None:
+            await self._networks.change(identifier, lambda found: released(found, holder))
+
+    async def keep_bound(self, network: NetworkRecord, node: str) -> NetworkRecord:
+        """Keep a network where a build uses it, of which no container's record tells. Raises TransportError."""
+        return await self._networks.change(network.id, lambda found: kept_bound(found, node, time.time_ns())) or network
 
     async def _bind(self, network: NetworkRecord, node: str, new: str) -> NetworkRecord:
         is_used = any(
@@ -107,33 +116,38 @@ class Endpoints:
             raise SeawayError(Code.CONFLICT, text, Reason.OTHER_NODE, {"node": at, "thing": f"network {network.name}"})
         return found
 
-    def choose(self, resolved: Sequence[ResolvedEndpoint]) -> tuple[EndpointSpec, ...]:
+    def choose(self, resolved: Sequence[ResolvedEndpoint], refused: Collection[str] = ()) -> tuple[EndpointSpec, ...]:
         """The endpoints with the addresses to be claimed for them; call `settled` when they are, or won't be.
 
-        Raises SeawayError: FORBIDDEN where a network has no address left.
+        `refused`: the words of claims that others have, though no container does as far as is known here. Raises
+        SeawayError: FORBIDDEN where a network has no address left.
         """
         chosen: list[EndpointSpec] = []
         try:
             for one in resolved:
-                chosen.append(self._chosen(one.spec, one.network) if one.network and one.claims else one.spec)
+                if one.network is not None and one.claims:
+                    chosen.append(self._chosen(one.spec, one.network, refused))
+                else:
+                    chosen.append(one.spec)
         except SeawayError:
             self.settled(chosen)
             raise
         return tuple(chosen)
 
-    def _chosen(self, endpoint: EndpointSpec, network: NetworkRecord) -> EndpointSpec:
+    def _chosen(self, endpoint: EndpointSpec, network: NetworkRecord, refused: Collection[str]) -> EndpointSpec:
         addresses = {}
         for version, asked, claimed in _FAMILIES:
             text = getattr(endpoint, asked)
             addresses[claimed] = (
                 str(ip_address(text))
                 if text
-                else self._book.choose(network, version, lambda address: self._is_taken(network, address))
+                else self._book.choose(network, version, lambda address: self._is_taken(network, address, refused))
             )
         return endpoint.model_copy(update=addresses)
 
-    def _is_taken(self, network: NetworkRecord, address: str) -> bool:
-        return bool(self._containers.index.bearers(address_claim(network.id, address)))
+    def _is_taken(self, network: NetworkRecord, address: str, refused: Collection[str]) -> bool:
+        claim = address_claim(network.id, address)
+        return claim.word in refused or bool(self._containers.index.bearers(claim))
 
     def settled(self, endpoints: Sequence[EndpointSpec]) -> None:
         """Their addresses are claimed by now, or won't be."""

@@ -17,7 +17,7 @@ from seaway_contracts.catalogue import (
     NAMES_BUCKET,
 )
 from seaway_contracts.commands import InventoryItem
-from seaway_contracts.containers import ContainerRecord, ContainerSpec, State
+from seaway_contracts.containers import ContainerRecord, ContainerSpec, EndpointSpec, State
 from seaway_contracts.docker_errors import container_name_conflict, no_such_container
 from seaway_contracts.errors import Code, Reason, SeawayError, conflict
 from seaway_contracts.ids import is_container_id, is_network_id
@@ -70,7 +70,7 @@ NAMES: Final = ClaimSpace(NAMES_BUCKET, NameHolder, container_name_conflict, _ma
 
 
 class AddressHolder(ClaimHolder):
-    """The container that holds an address."""
+    """The container that holds an address, or the build that leases it."""
 
 
 def _address_taken(word: str, holder: str) -> SeawayError:
@@ -98,12 +98,13 @@ def spec_claims(spec: ContainerSpec) -> tuple[Claim, ...]:
 
 def address_claims(spec: ContainerSpec) -> tuple[Claim, ...]:
     """The addresses that a container with this spec claims."""
-    return tuple(
-        address_claim(endpoint.network_id, address)
-        for endpoint in spec.network.endpoints
-        for address in (endpoint.claimed_ipv4, endpoint.claimed_ipv6)
-        if address
-    )
+    return tuple(claim for endpoint in spec.network.endpoints for claim in endpoint_claims(endpoint))
+
+
+def endpoint_claims(endpoint: EndpointSpec) -> tuple[Claim, ...]:
+    """The addresses that one endpoint claims."""
+    addresses = (endpoint.claimed_ipv4, endpoint.claimed_ipv6)
+    return tuple(address_claim(endpoint.network_id, address) for address in addresses if address)
 
 
 def without_addresses(spec: ContainerSpec) -> ContainerSpec:

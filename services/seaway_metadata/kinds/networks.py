@@ -90,9 +90,19 @@ def bound(network: NetworkRecord, node: str, now_ns: int, *, used: bool, new: st
     return network.model_copy(update=changes)
 
 
-def released(network: NetworkRecord, container: str) -> NetworkRecord:
-    """The network after the container for which it was bound was not made: it goes to the node of the next one."""
-    if network.bound_for != container:
+def kept_bound(network: NetworkRecord, node: str, now_ns: int) -> NetworkRecord:
+    """The network after a build on that node has said that it uses it: it stays there for a while."""
+    if network.removed or home(network) != node or now_ns - network.bound_ns < _BOUND_NS // 2:
+        return network
+    return network.model_copy(update={"bound_ns": now_ns, "version": network.version + 1})
+
+
+def released(network: NetworkRecord, holder: str) -> NetworkRecord:
+    """The network after the container for which it was bound was not made: it goes to the node of the next one.
+
+    So it does after the build for which it was bound.
+    """
+    if network.bound_for != holder:
         return network
     return network.model_copy(update={"bound_ns": 0, "bound_for": "", "version": network.version + 1})
 

@@ -144,6 +144,33 @@ class Claims:
             except WrongRevision:
                 log.debug("the claim %s was taken over meanwhile", claim.word)
 
+    async def lapse(self, claim: Claim, key: str) -> bool:
+        """Free a claim that a holder without a record has not renewed; False where it has, or does so just now."""
+        _, bucket, place = self._entry(claim)
+        found = await bucket.get(place)
+        if found is None:
+            return True
+        holder = decode(self._spaces[claim.space][0].model, found.value)
+        if holder.id != key:
+            return True
+        if not await self._abandoned(claim, holder):
+            return False
+        try:
+            await bucket.delete(place, found.revision)
+        except WrongRevision:
+            return False
+        return True
+
+    async def held_by(self, space: ClaimSpace, beginning: str) -> list[tuple[Claim, str]]:
+        """The claims of a space whose holders' keys begin so, with these. Entries that can't be read are left out."""
+        found = []
+        async for entry in self._spaces[space.bucket.name][1].entries():
+            with contextlib.suppress(ValueError, SeawayError):
+                holder = decode(space.model, entry.value).id
+                if holder.startswith(beginning):
+                    found.append((space.claim(space.word(entry.key)), holder))
+        return found
+
     async def take_back(self, claim: Claim, revision: int) -> None:
         """Free a claim that was reserved just now, at that revision. Raises WrongRevision."""
         _, bucket, place = self._entry(claim)

@@ -57,6 +57,10 @@ class ClaimSpace:
         """Its key in the bucket: a word may contain characters that a key may not."""
         return word.encode().hex()
 
+    def word(self, key: str) -> str:
+        """The word of a key. Raises ValueError for what is none."""
+        return bytes.fromhex(key).decode()
+
     def fits(self, word: str) -> bool:
         """Whether its key is one that a bucket takes."""
         return 0 < len(word.encode()) <= self.most_bytes

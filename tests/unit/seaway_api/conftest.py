@@ -332,8 +332,8 @@ class Suite:
         self.records.pop(request.id, None)
         return Empty()
 
-    async def _place(self, _: PlaceRequest) -> Placement:
-        return Placement(node="n1")
+    async def _place(self, request: PlaceRequest) -> Placement:
+        return Placement(node=request.node or "n1")
 
     async def _image(self, request: ImageRef) -> ImageRecord:
         image = self.images.get(request.ref)

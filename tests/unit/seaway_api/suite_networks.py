@@ -6,18 +6,22 @@ from typing import Any
 
 from seaway_bus.bus import Bus
 from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
 from seaway_contracts.commands import StatusReply
-from seaway_contracts.containers import ContainerRecord
-from seaway_contracts.errors import conflict, not_found
+from seaway_contracts.containers import ContainerRecord, EndpointSpec
+from seaway_contracts.errors import Code, Reason, SeawayError, conflict, not_found
 from seaway_contracts.networks import (
     ConnectContainer,
     CreateNetwork,
     DisconnectContainer,
+    LeaseAddresses,
+    LeasedEndpoint,
     ListNetworks,
     NetworkList,
     NetworkRecord,
     NetworkRef,
     NetworkReply,
+    ReturnAddresses,
 )
 
 Handlers = Callable[[str, Callable[[Any], Awaitable[Any]]], Any]
@@ -36,6 +40,8 @@ class SuiteNetworks:
         await bus.serve(cat.LIST_NETWORKS, handler("network.list", self._list))
         await bus.serve(cat.REMOVE_NETWORK, handler("network.remove", self._remove))
         await bus.serve(cat.CONNECT, handler("network.connect", self._connect))
+        await bus.serve(cat.LEASE_ADDRESSES, handler("network.lease", self._lease))
+        await bus.serve(cat.RETURN_ADDRESSES, handler("network.unlease", self._give_back))
         await bus.serve(cat.DISCONNECT, handler("network.disconnect", self._disconnect))
 
     def add(self, network: NetworkRecord) -> NetworkRecord:
@@ -71,6 +77,18 @@ class SuiteNetworks:
 
     async def _disconnect(self, request: DisconnectContainer) -> StatusReply:
         return self._answer(request.id)
+
+    async def _lease(self, request: LeaseAddresses) -> LeasedEndpoint:
+        """A network with a node is there alone."""
+        network = self._find(request.network)
+        if network.nodes and request.node not in network.nodes:
+            facts = {"node": network.nodes[0]}
+            raise SeawayError(Code.CONFLICT, "network back is elsewhere", Reason.OTHER_NODE, facts)
+        asked = EndpointSpec(network=network.name, network_id=network.id, claimed_ipv4="10.1.0.7")
+        return LeasedEndpoint(network=network, endpoint=request.endpoint or asked)
+
+    async def _give_back(self, request: ReturnAddresses) -> Empty:
+        return Empty()
 
     def _answer(self, identifier: str) -> StatusReply:
         """The container's next status."""

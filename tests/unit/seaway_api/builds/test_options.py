@@ -16,7 +16,7 @@ def test_all_at_once() -> None:
             "dockerfile": "d", "target": "x", "buildargs": '{"A":"1","B":null}', "labels": '{"l":"v"}', "nocache": "1",
             "memory": "8000000", "cpuquota": "5", "ulimits": '[{"Name":"nofile","Soft":1,"Hard":2}]', "shmsize": "7",
             "extrahosts": "a:1.2.3.4", "networkmode": "none", "pull": "1", "q": "1", "rm": "0", "cachefrom": '["c"]',
-            "buildid": "me", "squash": "1",
+            "buildid": "me", "squash": "1", "cgroupparent": "/jobs",
         }
     )  # fmt: skip
     query.add("t", "app")
@@ -39,6 +39,7 @@ def test_all_at_once() -> None:
         True,
     )
     assert (options.resources.memory, options.resources.memory_swap) == (8_000_000, 16_000_000)
+    assert options.resources.cgroup_parent == "/jobs"
     assert options.resources.ulimits == (Ulimit(name="nofile", soft=1, hard=2),)
     assert (options.shm_size, options.extra_hosts, asked.build_id) == (7, ("a:1.2.3.4",), "me")
 
@@ -55,7 +56,9 @@ def test_all_at_once() -> None:
         ("ulimits", "[1]", "error reading ulimit settings"),
         ("securityopt", "x", "security options are not supported on linux"),
         ("outputs", '[{"Type":"local"}]', "BuildKit"),
-        ("cgroupparent", "/x", "cgroupparent is not supported"),
+        ("cgroupparent", "/x\0", "can't hold a NUL"),
+        ("cgroupparent", "/a/" + "x" * 256, "the cgroup parent is too long"),
+        ("cgroupparent", "a/" * 1025, "the cgroup parent is too long"),
         ("isolation", "nope", 'unsupported isolation: "nope"'),
     ],
 )
