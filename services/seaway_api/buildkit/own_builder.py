@@ -43,6 +43,10 @@ _ATTEMPTS: Final = 3
 _ADVICE: Final = (
     "Name a BuildKit that runs (seaway up --buildkit unix:///PATH), or build without it: DOCKER_BUILDKIT=0 docker build"
 )
+_AWAY: Final = (
+    f"the builder (container {NAME}) is on node {{node}}, which is down: start that node, or, if it doesn't come back, "
+    f"remove it (seaway node rm {{node}} --force), and the next build makes a builder on another node. {_ADVICE}"
+)
 
 
 def builder_request(image: str, cache: int) -> ContainerRequest:
@@ -99,7 +103,7 @@ class OwnBuilder:
 
     async def _running(self) -> ContainerRecord:
         async with self._turn:
-            if self._known is None:
+            if self._known is None or self._bus.down_nodes.is_down(self._known.node):
                 self._known = await self._ready_one()
             return self._known
 
@@ -119,8 +123,13 @@ class OwnBuilder:
         return record
 
     async def _right_one(self) -> ContainerRecord | None:
-        """The container that is there; one of another image is removed, its cache stays."""
+        """The container that is there; one of another image is removed, its cache stays.
+
+        Raises NoBuilder where its node is down: a second one could meet the first when the node is back.
+        """
         record = await find_builder(self._bus)
+        if record is not None and self._bus.down_nodes.is_down(record.node):
+            raise NoBuilder(_AWAY.format(node=record.node))
         if record is None or record.spec.labels[LABEL] == self._image:
             return record
         log.info("the builder changes from %s to %s", record.spec.labels[LABEL], self._image)
