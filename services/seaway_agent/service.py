@@ -15,7 +15,8 @@ from typing import Final
 
 from seaway_agent.archive.access import Access
 from seaway_agent.build.builds import BuildPlace, Builds
-from seaway_agent.build.step_rules import StepSetup, platform_arguments
+from seaway_agent.build.step_rules import platform_arguments
+from seaway_agent.build.step_setup import step_setup
 from seaway_agent.commands.archive import ArchiveCommands
 from seaway_agent.commands.blobs import BlobClient
 from seaway_agent.commands.builds import BuildCommands, tell_build
@@ -34,7 +35,6 @@ from seaway_agent.container.factory import ContainerLogs, RunnerFactory
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook
-from seaway_agent.container.hooks.shared_namespaces import network_pid
 from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.run_hooks import run_hooks
 from seaway_agent.dns.node_resolver import NodeResolver
@@ -43,7 +43,6 @@ from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups, orphans, procs
 from seaway_agent.kernel.attach_lock import AttachLock
-from seaway_agent.kernel.cgroup_text import builds_cgroup
 from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
@@ -455,19 +454,15 @@ class Agent:
     async def _open_builds(self) -> None:
         """What builds images."""
         settings, context = self._settings, self._context
-        name, program = self._runtimes.find("")
-        setup = StepSetup(
+        setup = step_setup(
+            self._programs,
             networks=self._networks,
             seccomp=self._seccomp,
             apparmor=self._apparmor,
             host=self._cgroups.host,
-            parent=builds_cgroup(self._networks.suite),
-            runtime_name=name,
-            runtime=program,
-            self_copying=self._programs.self_copying,
-            grantable=capabilities.in_mask(procs.bounding_set()),
+            suite=self._networks.suite,
             open_files=self._open_files,
-            network_of=lambda container: f"/proc/{network_pid(self._inventory.peer, container)}/ns/net",
+            peer=self._inventory.peer,
         )
         tell = partial(tell_build, self._outbox, settings.node)
         place = BuildPlace(settings.node, self._programs.buildah, self._layout.builds, settings.build_limits)
