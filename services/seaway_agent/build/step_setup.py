@@ -1,42 +1,46 @@
 """What a node has for the steps of its builds, put together."""
 
-from seaway_agent.build.step_rules import StepSetup
-from seaway_agent.container.hooks.shared_namespaces import Peers, network_pid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seaway_agent.build.step_rules import NamespacePath, StepSetup
 from seaway_agent.kernel import procs
 from seaway_agent.kernel.cgroup_text import CgroupLayout, builds_cgroup
-from seaway_agent.network.port import Networks
-from seaway_agent.node.programs import Programs
+from seaway_agent.network.networks import NodeNetworks
 from seaway_agent.oci import capabilities
 from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.seccomp import Seccomp
 
 
+@dataclass(frozen=True)
+class StepRuntime:
+    """What runs steps, by name and path. `self_copying`: the runtimes that execute themselves a second time."""
+
+    name: str
+    path: str
+    self_copying: Sequence[str]
+
+
 def step_setup(
-    programs: Programs,
-    *,
-    networks: Networks,
+    networks: NodeNetworks,
     seccomp: Seccomp,
     apparmor: AppArmor,
     host: CgroupLayout,
-    suite: str,
+    runtime: StepRuntime,
     open_files: tuple[int, int] | None,
-    peer: Peers,
+    network_of: NamespacePath,
 ) -> StepSetup:
-    """Steps run by the node's first runtime, with the capabilities that the agent could give.
-
-    `peer` finds the container whose network a step joins.
-    """
-    name, program = programs.runtimes.find("")
+    """Steps get the capabilities that the agent could give. `network_of`: of a container whose network a step joins."""
     return StepSetup(
         networks=networks,
         seccomp=seccomp,
         apparmor=apparmor,
         host=host,
-        parent=builds_cgroup(suite),
-        runtime_name=name,
-        runtime=program,
-        self_copying=programs.self_copying,
+        parent=builds_cgroup(networks.suite),
+        runtime_name=runtime.name,
+        runtime=runtime.path,
+        self_copying=runtime.self_copying,
         grantable=capabilities.in_mask(procs.bounding_set()),
         open_files=open_files,
-        network_of=lambda container: f"/proc/{network_pid(peer, container)}/ns/net",
+        network_of=network_of,
     )
