@@ -17,7 +17,8 @@ from seaway_agent.archive.access import Access
 from seaway_agent.build.build_cgroup import BuildCgroups
 from seaway_agent.build.builds import BuildPlace, Builds
 from seaway_agent.build.step_networks import StepNetworks
-from seaway_agent.build.step_rules import StepSetup, platform_arguments
+from seaway_agent.build.step_rules import platform_arguments
+from seaway_agent.build.step_setup import StepRuntime, step_setup
 from seaway_agent.commands.archive import ArchiveCommands
 from seaway_agent.commands.blobs import BlobClient
 from seaway_agent.commands.builds import BuildCommands, tell_build
@@ -36,7 +37,7 @@ from seaway_agent.container.factory import ContainerLogs, RunnerFactory
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import RunHooks
 from seaway_agent.container.hooks.rootfs import RootfsHook
-from seaway_agent.container.hooks.shared_namespaces import network_pid
+from seaway_agent.container.hooks.shared_namespaces import network_path
 from seaway_agent.container.live_network import LiveNetwork
 from seaway_agent.container.run_hooks import run_hooks
 from seaway_agent.dns.node_resolver import NodeResolver
@@ -457,19 +458,11 @@ class Agent:
     async def _open_builds(self) -> None:
         """What builds images."""
         settings, context = self._settings, self._context
-        name, program = self._runtimes.find("")
-        setup = StepSetup(
-            networks=StepNetworks(self._networks, self._held.make_stored, self._resolver),
-            seccomp=self._seccomp,
-            apparmor=self._apparmor,
-            host=self._cgroups.host,
-            cgroups=self._build_cgroups(),
-            runtime_name=name,
-            runtime=program,
-            self_copying=self._programs.self_copying,
-            grantable=capabilities.in_mask(procs.bounding_set()),
-            open_files=self._open_files,
-            network_of=lambda container: f"/proc/{network_pid(self._inventory.peer, container)}/ns/net",
+        networks = StepNetworks(self._networks, self._held.make_stored, self._resolver)
+        network_of = partial(network_path, self._inventory.peer)
+        runtime = StepRuntime(*self._runtimes.find(""), self._programs.self_copying)
+        setup = step_setup(
+            networks, self._seccomp, self._apparmor, self._build_cgroups(), runtime, self._open_files, network_of
         )
         tell = partial(tell_build, self._outbox, settings.node)
         place = BuildPlace(settings.node, self._programs.buildah, self._layout.builds, settings.build_limits)

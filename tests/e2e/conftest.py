@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from e2e_rig import census, images
 from e2e_rig.api import Api
 from e2e_rig.buildkit_fixtures import buildkit_place, buildkit_suite, buildkitd, buildx, no_built_images  # noqa: F401
+from e2e_rig.classic_builds import no_classic_images  # noqa: F401
 from e2e_rig.compose import Project
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.dockerd import Dockerd

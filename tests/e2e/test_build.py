@@ -13,21 +13,13 @@ from typing import Any
 import docker
 import pytest
 from e2e_rig.api import Api
+from e2e_rig.classic_builds import CLASSIC
 from e2e_rig.docker_cli import DockerCli, Result
 from e2e_rig.processes import command_lines
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
-CLASSIC = {"DOCKER_BUILDKIT": "0"}
-
-
-@pytest.fixture(autouse=True)
-def _no_built_images(cli: DockerCli) -> Any:
-    """What a test has built is removed at its end."""
-    before = set(cli("images", "-q", "--no-trunc", "-a").lines)
-    yield
-    for image in set(cli("images", "-q", "--no-trunc", "-a").lines) - before:
-        cli.try_("rmi", "--force", image)
+pytestmark = pytest.mark.usefixtures("no_classic_images")
 
 
 def context(tmp_path: Path, dockerfile: str, files: Mapping[str, str] | None = None) -> Path:

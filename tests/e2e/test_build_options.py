@@ -2,34 +2,23 @@
 
 import functools
 import http.server
-import io
 import json
 import subprocess
-import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from e2e_rig.api import Api
+from e2e_rig.classic_builds import CLASSIC, TAR, tar
 from e2e_rig.compose import Project
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
 
-CLASSIC = {"DOCKER_BUILDKIT": "0"}
-_TAR = {"Content-Type": "application/x-tar"}
-
-
-@pytest.fixture(autouse=True)
-def _no_built_images(cli: DockerCli) -> Any:
-    """What a test has built is removed at its end."""
-    before = set(cli("images", "-q", "--no-trunc", "-a").lines)
-    yield
-    for image in set(cli("images", "-q", "--no-trunc", "-a").lines) - before:
-        cli.try_("rmi", "--force", image)
+pytestmark = pytest.mark.usefixtures("no_classic_images")
 
 
 @pytest.fixture
@@ -49,27 +38,17 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def tar(files: Mapping[str, str]) -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text)
-            archive.addfile(info, io.BytesIO(text.encode()))
-    return data.getvalue()
-
-
 def lines(body: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in body.splitlines() if line.strip()]
 
 
 def test_its_messages(api: Api) -> None:
-    reply = api.request("POST", "/build?q=0&nocache=1", tar({"Dockerfile": "FROM busybox\nRUN echo hi\n"}), _TAR)
+    reply = api.request("POST", "/build?q=0&nocache=1", tar({"Dockerfile": "FROM busybox\nRUN echo hi\n"}), TAR)
     said = lines(reply.body)
     assert reply.status == 200 and all(set(one) & {"stream", "aux"} for one in said)
     (aux,) = [one["aux"]["ID"] for one in said if "aux" in one]
     assert aux.startswith("sha256:") and f"Successfully built {aux[7:19]}\n" in [one.get("stream") for one in said]
-    failed = api.request("POST", "/build", tar({"Dockerfile": "FROM busybox\nRUN exit 2\n"}), _TAR)
+    failed = api.request("POST", "/build", tar({"Dockerfile": "FROM busybox\nRUN exit 2\n"}), TAR)
     message = "The command '/bin/sh -c exit 2' returned a non-zero code: 2"
     assert lines(failed.body)[-1] == {"errorDetail": {"code": 2, "message": message}, "error": message}
 
@@ -110,7 +89,7 @@ def test_a_build_is_cancelled_by_its_id(api: Api, engine: Seaway, name: str) -> 
     said: list[bytes] = []
     body = tar({"Dockerfile": "FROM busybox\nRUN echo begun; sleep 1000\n"})
     path = f"/build?nocache=1&buildid={name}"
-    thread = threading.Thread(target=lambda: said.append(api.request("POST", path, body, _TAR).body))
+    thread = threading.Thread(target=lambda: said.append(api.request("POST", path, body, TAR).body))
     thread.start()
     builds = engine.root / "agent" / engine.node / "builds" / "w"
     eventually(lambda: [*builds.glob("*/crun/*")], "the step", 30)
@@ -125,12 +104,12 @@ def test_networks_of_steps(cli: DockerCli, api: Api, name: str) -> None:
     cli("run", "-d", "--name", name, "busybox", "sleep", "100")
     own = cli("exec", name, "ip", "-4", "-o", "addr", "show", "eth0").out.split()[3]
     body = tar({"Dockerfile": "FROM busybox\nRUN ip -4 -o addr\n"})
-    joined = api.request("POST", f"/build?nocache=1&networkmode=container:{name}", body, _TAR).body
+    joined = api.request("POST", f"/build?nocache=1&networkmode=container:{name}", body, TAR).body
     assert own.encode() in joined, joined
-    alone = api.request("POST", "/build?nocache=1&networkmode=none", body, _TAR).body
+    alone = api.request("POST", "/build?nocache=1&networkmode=none", body, TAR).body
     assert b"eth0" not in alone and b"Successfully built" in alone, alone
-    assert b"world0" in api.request("POST", "/build?nocache=1&networkmode=host", body, _TAR).body
-    assert b"not found" in api.request("POST", "/build?nocache=1&networkmode=nope", body, _TAR).body
+    assert b"world0" in api.request("POST", "/build?nocache=1&networkmode=host", body, TAR).body
+    assert b"not found" in api.request("POST", "/build?nocache=1&networkmode=nope", body, TAR).body
 
 
 def test_compose_builds(compose: Project, name: str, tmp_path: Path) -> None:

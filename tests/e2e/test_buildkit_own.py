@@ -120,7 +120,7 @@ def test_no_connection_is_left(cli: DockerCli, tmp_path: Path) -> None:
     assert cli("inspect", BUILDER, "--format", "{{.ExecIDs}}").out in ("[]", "<nil>")
 
 
-@pytest.mark.parametrize("victim", ["client", "builder", "agent", "api"])
+@pytest.mark.parametrize("victim", ["client", "ctrl-c", "builder", "agent", "api"])
 def test_the_next_build_works_whoever_was_killed(
     suite: Seaway, cli: DockerCli, tmp_path: Path, name: str, victim: str
 ) -> None:
@@ -139,11 +139,13 @@ def test_the_next_build_works_whoever_was_killed(
 
 
 def kill(suite: Seaway, cli: DockerCli, build: "subprocess.Popen[bytes]", victim: str) -> None:
-    """End one of those that take part in a build, without warning."""
+    """End one of those that take part in a build, without warning but for the client's user."""
     if victim == "client":
         children = Path(f"/proc/{build.pid}/task/{build.pid}/children").read_text().split()
         for pid in (build.pid, *map(int, children)):
             os.kill(pid, signal.SIGKILL)
+    elif victim == "ctrl-c":
+        build.send_signal(signal.SIGINT)
     elif victim == "builder":
         cli("kill", BUILDER)
     else:

@@ -43,14 +43,20 @@ class SocketPipe:
 
     async def read(self) -> bytes:
         """The next bytes, b"" at the end. Raises ConnectionError."""
-        return await self._reader.read(_CHUNK)
+        try:
+            return await self._reader.read(_CHUNK)
+        except OSError as error:  # not each is a ConnectionError: no route, timed out
+            raise ConnectionResetError(f"the connection to the builder broke: {error.strerror or error}") from error
 
     async def write(self, data: bytes) -> None:
         """Send, waiting while the peer takes nothing. Raises ConnectionError."""
         if self._writer.is_closing():
             raise ConnectionResetError("the builder has closed the connection")
         self._writer.write(data)
-        await self._writer.drain()
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise ConnectionResetError(f"the connection to the builder broke: {error.strerror or error}") from error
 
     def close(self) -> None:
         """End both directions."""

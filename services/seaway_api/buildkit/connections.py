@@ -16,6 +16,7 @@ from seaway_api.buildkit.image_service import ImageService
 from seaway_api.buildkit.messages import WrongMessage
 from seaway_api.buildkit.relay import Method, Relay
 from seaway_api.buildkit.sessions import BuildSession, Sessions
+from seaway_kit.addresses import TCP
 from seaway_kit.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ _METHODS: Final = f"{_EXPOSE}grpc-method"
 _MOST_HEADERS: Final = 256
 _MOST_VALUE: Final = 4096
 _PIECE: Final = 1 << 20
+GREETING_S: Final = 30.0
+"""How long a builder may take until its first byte; its container's node may have much to do."""
 
 
 @asynccontextmanager
@@ -35,10 +38,23 @@ async def builder_connection(builder: Builder) -> AsyncIterator[Http2]:
     connection = Http2(pipe)
     tasks.spawn("run", connection.run())
     try:
+        await _until_it_speaks(connection, builder.place)
         yield connection
     finally:
         pipe.close()  # a task that is cancelled before it has begun closes nothing
         await tasks.close()
+
+
+async def _until_it_speaks(connection: Http2, place: str) -> None:
+    try:
+        async with asyncio.timeout(GREETING_S):
+            await connection.greeted()
+    except TimeoutError:
+        why = f"has taken a connection, but said nothing in {GREETING_S:g} s"
+        raise NoBuilder(f"the builder at {place} {why}: see what holds it up, and try again") from None
+    except ConnectionError as error:
+        why = f"{error}. Is a buildkitd there, without TLS?" if place.startswith(TCP) else f"{error}; try again"
+        raise NoBuilder(f"the builder at {place} doesn't speak BuildKit's protocol: {why}") from error
 
 
 class BehindBuilder:

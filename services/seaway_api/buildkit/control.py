@@ -10,7 +10,7 @@ from seaway_api.buildkit.builder import Builder, NoBuilder
 from seaway_api.buildkit.content import grpc_error
 from seaway_api.buildkit.dockerfile import read_dockerfile
 from seaway_api.buildkit.grpc import Answer, Code, GrpcError, Messages
-from seaway_api.buildkit.http2 import Stream
+from seaway_api.buildkit.http2 import Http2, Stream
 from seaway_api.buildkit.image_service import ImageService
 from seaway_api.buildkit.relay import Method, Relay
 from seaway_api.buildkit.sessions import BuildSession, SessionRefused, Sessions
@@ -27,7 +27,7 @@ WORKERS: Final = "/moby.buildkit.v1.Control/ListWorkers"
 GATEWAY_SOLVE: Final = "/moby.buildkit.v1.frontend.LLBBridge/Solve"
 _BUILD_ID: Final = b"buildkit-controlapi-buildid"
 _MOST_BASES: Final = 200
-_SESSION_S: Final = 30.0
+SESSION_S: Final = 30.0
 Images = Callable[[], Awaitable[ImageCatalogue]]
 
 
@@ -150,8 +150,8 @@ class ControlMethods:
     async def _bases(self, asked: solve.GatewaySolve, session: BuildSession) -> dict[str, str]:
         """Manifests of images in the store, by the names that they have in FROM."""
         text = None
-        if asked.dockerfile and (client := await session.serving(_SESSION_S)) is not None:
-            text = await read_dockerfile(client, asked.directory, asked.dockerfile)
+        if asked.dockerfile:
+            text = await read_dockerfile(await client_of(session), asked.directory, asked.dockerfile)
         named = None if text is None else solve.names_in_dockerfile(text)
         try:
             found = {
@@ -173,3 +173,11 @@ class ControlMethods:
             if error.code is not SuiteCode.NOT_FOUND:
                 raise
             return ""
+
+
+async def client_of(session: BuildSession) -> Http2:
+    """Where the client serves its files. A build that goes on without them would take bases from elsewhere."""
+    if (client := await session.serving(SESSION_S)) is None:
+        text = f"session {session.id[:100]} of this build has not come within {SESSION_S:g} s; try again"
+        raise GrpcError(Code.UNAVAILABLE, text)
+    return client

@@ -8,7 +8,7 @@ import logging
 from typing import Any, Final
 
 from seaway_api.buildkit import messages
-from seaway_api.buildkit.grpc import GrpcError, Messages, frame, request_headers
+from seaway_api.buildkit.grpc import Code, GrpcError, Messages, frame, request_headers
 from seaway_api.buildkit.http2 import Http2, Stream, StreamBroken
 from seaway_api.buildkit.messages import WrongMessage
 
@@ -17,15 +17,21 @@ _DIFF_COPY: Final = "/moby.filesync.v1.FileSync/DiffCopy"
 _STAT, _REQUEST, _DATA, _END = range(4)
 _MOST_BYTES: Final = 4 << 20
 _MOST_FILES: Final = 10_000
-_PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 30.0
 
 
 async def read_dockerfile(client: Http2, directory: str, path: str) -> str | None:
-    """The text of `path` in a directory that the session offers; None if the client doesn't give it."""
+    """The text of `path` in a directory that the session offers; None if the client doesn't give it.
+
+    Raises GrpcError where the client says nothing: neither would it send the builder anything.
+    """
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             data = await _fetch(client, directory, path)
-    except (ConnectionError, StreamBroken, GrpcError, WrongMessage, TimeoutError) as error:
+    except TimeoutError:
+        text = f"the client has not sent the Dockerfile {path} within {PATIENCE_S:g} s; try again"
+        raise GrpcError(Code.UNAVAILABLE, text) from None
+    except (ConnectionError, StreamBroken, GrpcError, WrongMessage) as error:
         log.info("the Dockerfile %s can't be read from the client: %s", path, error)
         return None
     return None if data is None else data.decode("utf-8", "replace")

@@ -93,6 +93,7 @@ class Stream:
         self.begun = False
         """Whether an answer's headers have been sent."""
         self._broken: Exception | None = None
+        self._dropped = False
         self._changed = asyncio.Event()
 
     @property
@@ -172,11 +173,12 @@ class Stream:
             self._connection.command(lambda h2: h2.end_stream(self.number))
 
     def reset(self, code: int = ErrorCodes.CANCEL) -> None:
-        """End the stream at once, if it has not ended both ways."""
-        if self._broken is None:
-            self._broken = StreamBroken(code)
-            self._connection.drop(self, None if self._ended and self._sent_end else code)
-            self._changed.set()
+        """End the stream at once, if it has not ended both ways. Whoever has opened or served it calls this last."""
+        if not self._dropped:
+            self._dropped = True
+            is_over = self._broken is not None or (self._ended and self._sent_end)
+            self.broken(StreamBroken(code))
+            self._connection.drop(self, None if is_over else code)
 
     def _check(self) -> None:
         if self._broken is not None:
@@ -237,6 +239,7 @@ class Http2:
         self._waiting: list[asyncio.Future[None]] = []
         self._idle_frames = 0
         self._ended: Exception | None = None
+        self._greeted = False
         self._begin()
 
     def _begin(self) -> None:
@@ -282,6 +285,13 @@ class Http2:
     def ended(self) -> bool:
         """Whether one side has ended it."""
         return self._ended is not None
+
+    async def greeted(self) -> None:
+        """Wait until the peer has begun to speak HTTP/2. Raises ConnectionEnded."""
+        while not self._greeted:
+            if self._ended is not None:
+                raise self._ended
+            await self.changed()
 
     # --- for streams
 
@@ -406,6 +416,7 @@ class Http2:
                 stream.take(event)
         elif isinstance(event, ConnectionTerminated):
             log.info("the peer ends an HTTP/2 connection: code %s, %r", event.error_code, event.additional_data)
+        self._greeted = self._greeted or isinstance(event, RemoteSettingsChanged)
         if isinstance(event, WindowUpdated | RemoteSettingsChanged | StreamReset | StreamEnded):
             self._wake()
         if isinstance(event, _IDLE):

@@ -21,11 +21,13 @@ from seaway_cluster.request import Companions, ContainerRequest
 from seaway_cluster.run import run
 from seaway_cluster.start_and_remove import remove, start
 from seaway_contracts import catalogue as cat
+from seaway_contracts.base import Empty
 from seaway_contracts.commands import RemoveContainer
 from seaway_contracts.containers import ContainerRecord
 from seaway_contracts.errors import Code, Reason, SeawayError
 from seaway_contracts.images import ImageRef, PullRequest
 from seaway_contracts.records import ResolveContainer
+from seaway_contracts.volumes import RemoveVolume, VolumeRef
 from seaway_docker.go_json import decode_body
 from seaway_docker.model_container import ContainerCreate
 from seaway_docker.references import parse_reference
@@ -42,6 +44,10 @@ _FAILED_S: Final = 3.0
 _ATTEMPTS: Final = 3
 _ADVICE: Final = (
     "Name a BuildKit that runs (seaway up --buildkit unix:///PATH), or build without it: DOCKER_BUILDKIT=0 docker build"
+)
+_AWAY: Final = (
+    f"the builder ({{what}} {NAME}) is on node {{node}}, which is down: start that node, or, if it doesn't come back, "
+    f"remove it (seaway node rm {{node}} --force), and the next build makes a builder on another node. {_ADVICE}"
 )
 
 
@@ -99,7 +105,7 @@ class OwnBuilder:
 
     async def _running(self) -> ContainerRecord:
         async with self._turn:
-            if self._known is None:
+            if self._known is None or self._bus.down_nodes.is_down(self._known.node):
                 self._known = await self._ready_one()
             return self._known
 
@@ -119,19 +125,29 @@ class OwnBuilder:
         return record
 
     async def _right_one(self) -> ContainerRecord | None:
-        """The container that is there; one of another image is removed, its cache stays."""
+        """The container that is there; one of another image is removed, its cache stays.
+
+        Raises NoBuilder where its node is down: a second one could meet the first when the node is back.
+        """
         record = await find_builder(self._bus)
+        if record is not None:
+            self._need_node("container", record.node)
         if record is None or record.spec.labels[LABEL] == self._image:
             return record
         log.info("the builder changes from %s to %s", record.spec.labels[LABEL], self._image)
         await remove(self._bus, ACTOR, self._record, RemoveContainer(id=record.id, force=True), record.node)
         return None
 
+    def _need_node(self, what: str, node: str) -> None:
+        if self._bus.down_nodes.is_down(node):
+            raise NoBuilder(_AWAY.format(what=what, node=node))
+
     async def _record(self, ref: str) -> ContainerRecord:
         return await self._bus.call(cat.GET_CONTAINER, ResolveContainer(ref=ref))
 
     async def _make(self) -> ContainerRecord:
         await self._need_image()
+        await self._forget_lost_cache()
         creator = ContainerCreator(self._bus, self._tasks, ACTOR)
         try:
             made = await creator.make(builder_request(self._image, self._cache), (NAME,))
@@ -140,6 +156,22 @@ class OwnBuilder:
                 return record  # another API was quicker
             raise
         return ContainerRecord(spec=made.spec, node=made.node, status=made.status)
+
+    async def _forget_lost_cache(self) -> None:
+        """A cache on a node that was removed from the cluster would bind the new builder to that node."""
+        try:
+            volume = (await self._bus.call(cat.GET_VOLUME, VolumeRef(name=NAME))).volume
+        except SeawayError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            return
+        nodes = {record.node for record in (await self._bus.call(cat.LIST_NODES, Empty())).nodes}
+        if volume.node in nodes:
+            self._need_node("volume", volume.node)
+        elif volume.node:
+            log.info("the builder's cache was on node %s, which was removed: it begins anew", volume.node)
+            removal = RemoveVolume(id=volume.id, name=NAME, force=True)
+            await self._bus.call(cat.REMOVE_VOLUME, removal, command=Command.new(ACTOR))
 
     async def _need_image(self) -> None:
         try:

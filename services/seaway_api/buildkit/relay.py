@@ -4,20 +4,23 @@ A method that nobody has registered passes as it is, message by message, with it
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from h2.errors import ErrorCodes
 
 from seaway_api.buildkit.grpc import Answer, Code, GrpcError, Messages, error_of, frame
-from seaway_api.buildkit.http2 import Headers, Http2, Stream
+from seaway_api.buildkit.http2 import Headers, Http2, Stream, StreamBroken
 from seaway_api.buildkit.messages import WrongMessage
 from seaway_kit.tasks import Tasks, cancel
 
+log = logging.getLogger(__name__)
 Method = Callable[[Stream], Awaitable[None]]
 Rewrite = Callable[[bytes], Awaitable[bytes]]
 Behind = Callable[[], Awaitable[Http2]]
 _HOP: Final = (b"content-length",)
+_FORESEEN: Final = (StreamBroken, ConnectionError, GrpcError, WrongMessage)
 
 
 class Relay:
@@ -56,33 +59,45 @@ class Relay:
         `finish` raises GrpcError for what the caller is told instead of success.
         """
         outgoing = await (await self._behind()).open([one for one in incoming.headers if one[0] not in _HOP])
-        await outgoing.send(frame(request))
-        await outgoing.end()
-        await self._both(incoming, outgoing, _end_of(incoming), finish or _unchanged)
+        await self._both(incoming, outgoing, _give(request, incoming, outgoing), finish or _unchanged)
 
     async def _both(
         self, incoming: Stream, outgoing: Stream, up: Coroutine[Any, Any, None], finish: Rewrite | None = None
     ) -> None:
         """Until the answer has been passed, or one of the two has broken the call off; then both are ended."""
-        sending = self._tasks.spawn("up", up)
-        answering = self._tasks.spawn("down", _answer(outgoing, incoming, finish))
+        sending = self._tasks.spawn("up", _outcome(up))
+        answering = self._tasks.spawn("down", _outcome(_answer(outgoing, incoming, finish)))
         watching = self._tasks.spawn("gone", incoming.gone())
         code = ErrorCodes.CANCEL
         try:
             await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                answering.result()
-                code = ErrorCodes.NO_ERROR
-            else:
-                raise watching.result()
+            if (error := answering.result() if answering.done() else watching.result()) is not None:
+                raise error
+            code = ErrorCodes.NO_ERROR
         finally:
             for task in (sending, answering, watching):
                 await cancel(task)
             outgoing.reset(code)
 
 
+async def _outcome(work: Awaitable[None]) -> Exception | None:
+    """What has ended a direction early. That one side goes away, or gives an error, is no failure of a task."""
+    try:
+        await work
+    except _FORESEEN as error:
+        log.debug("one direction of a call has ended: %s", error)
+        return error
+    return None
+
+
 async def _unchanged(message: bytes) -> bytes:
     return message
+
+
+async def _give(request: bytes, incoming: Stream, outgoing: Stream) -> None:
+    await outgoing.send(frame(request))
+    await outgoing.end()
+    await _end_of(incoming)
 
 
 async def _end_of(incoming: Stream) -> None:

@@ -1,33 +1,25 @@
 """A build of an image that may break off, and what none may leave on its node."""
 
 import http.client
-import io
 import json
-import tarfile
 from pathlib import Path
+
+from e2e_rig.classic_builds import TAR, tar
 
 from chaos_rig.suite import ChaosSuite
 
-_TAR = {"Content-Type": "application/x-tar"}
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def context(script: str) -> bytes:
     """A Dockerfile that copies a file of its own, and runs a script."""
-    files = {"Dockerfile": f"FROM busybox\nCOPY f /f\nRUN {script}\nCMD cat /f\n", "f": script}
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text)
-            archive.addfile(info, io.BytesIO(text.encode()))
-    return data.getvalue()
+    return tar({"Dockerfile": f"FROM busybox\nCOPY f /f\nRUN {script}\nCMD cat /f\n", "f": script})
 
 
 def attempt(suite: ChaosSuite, script: str, tag: str) -> str:
     """Build it; empty where that went well, else why not."""
     try:
-        reply = suite.api.request("POST", f"/build?t={tag}", context(script), _TAR, timeout=60)
+        reply = suite.api.request("POST", f"/build?t={tag}", context(script), TAR, timeout=60)
     except (OSError, http.client.HTTPException) as error:
         return repr(error)
     if reply.status != 200 or b"Successfully tagged" not in reply.body:

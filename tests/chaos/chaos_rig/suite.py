@@ -44,18 +44,25 @@ def struck(pid: int) -> bool:
 class ChaosSuite(Seaway):
     """`seaway up` with a directory for failpoints; on the NATS servers at `nats`, if they are given.
 
-    `passwords`: the services' there; the tests log in as `login`. Its own registry is at `registry`.
+    `passwords`: the services' there; the tests log in as `login`. Its own registry is at `registry`. `more`: further
+    options of `seaway up`.
     """
 
     def __init__(
-        self, directory: Path, *, nats: str = "", passwords: Path | None = None, login: tuple[str, str] = ("", "")
+        self,
+        directory: Path,
+        *,
+        nats: str = "",
+        passwords: Path | None = None,
+        login: tuple[str, str] = ("", ""),
+        more: tuple[str, ...] = (),
     ) -> None:
         self.registry = f"127.0.0.1:{free_port()}"
         options = ["--registry-port", self.registry.rpartition(":")[2]]
         options += ["--nats", nats] if nats else []
         if passwords is not None:
             options += ["--nats-passwords", str(passwords)]
-        super().__init__(directory, up=tuple(options))
+        super().__init__(directory, up=(*options, *more))
         self._nats, self._login = nats, login
         self.has_met_others = False
         """Whether it knows nodes that are gone for good; it may place containers there when it has lost its memory."""

@@ -8,6 +8,7 @@ import pytest
 
 from e2e_rig import images
 from e2e_rig.buildkitd import Buildkitd, need_buildkitd
+from e2e_rig.classic_builds import removing_new_images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
@@ -47,10 +48,7 @@ def buildx(buildkit_suite: Seaway, buildkit_place: Path) -> DockerCli:
 @pytest.fixture
 def no_built_images(buildx: DockerCli) -> Iterator[None]:
     """What a test has built is removed at its end."""
-    before = set(buildx("images", "-q", "--no-trunc", "-a").lines)
-    yield
-    for image in set(buildx("images", "-q", "--no-trunc", "-a").lines) - before:
-        buildx.try_("rmi", "--force", image)
+    yield from removing_new_images(buildx)
 
 
 def client(suite: Seaway, config: Path) -> DockerCli:

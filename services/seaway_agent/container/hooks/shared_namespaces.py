@@ -24,7 +24,7 @@ class SharedNamespacesHook:
         """See `Hook.prepare`. Raises SeawayError where the other container doesn't run."""
         spec, found = request.spec, {}
         if partner := spec.network.partner:
-            found["network"] = f"/proc/{network_pid(self._peers, partner)}/ns/net"
+            found["network"] = network_path(self._peers, partner)
         if partner := partner_of(spec.namespaces.pid):
             found["pid"] = f"/proc/{_pid(self._peers, partner, 'PID')}/ns/pid"
         attachments: tuple[Attachment, ...] = ()
@@ -70,6 +70,11 @@ def network_pid(peers: Peers, partner: str) -> int:
     if not peer.status.pid:
         raise conflict(f"cannot join network of a non running container: {partner}")
     return peer.status.pid
+
+
+def network_path(peers: Peers, partner: str) -> str:
+    """The network namespace of a running container. Raises SeawayError."""
+    return f"/proc/{network_pid(peers, partner)}/ns/net"
 
 
 def _ipc_pid(peers: Peers, partner: str) -> int:

@@ -2,121 +2,21 @@
 
 import asyncio
 import contextlib
-import os
 import select
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.unit.seaway_agent.streams.consoles import ERR, OUT, Attached, Shim, read_all, read_bytes
 
 from seaway_agent.streams import console as console_module
-from seaway_agent.streams.console import Console
 from seaway_agent.streams.spill import SpillStore
 from seaway_agent.streams.stdio import AttachSocket
-from seaway_bus.bus import Bus
-from seaway_bus.streams import ByteStream, new_stream_id
 from seaway_contracts.errors import SeawayError
 from seaway_docker.stdcopy import frame
-from seaway_kit.tasks import Tasks
 from seaway_testing.descriptors import open_descriptors
 from seaway_testing.waiting import GUARD_S, until
-
-OUT, ERR = 2, 3
-
-
-class Shim:
-    """Conmon's side: a SEQPACKET socket named `attach` in the bundle."""
-
-    def __init__(self, bundle: Path) -> None:
-        bundle.mkdir(parents=True)
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        directory = os.open(bundle, os.O_PATH)
-        self.listener.bind(f"/proc/self/fd/{directory}/attach")
-        os.close(directory)
-        self.listener.listen()
-        self.listener.setblocking(False)
-        self.peer: socket.socket | None = None
-
-    def accept(self) -> socket.socket:
-        self.peer, _ = self.listener.accept()
-        self.peer.setblocking(False)
-        return self.peer
-
-    async def say(self, kind: int, data: bytes) -> None:
-        assert self.peer is not None
-        await asyncio.get_running_loop().sock_sendall(self.peer, bytes((kind,)) + data)
-
-    async def hear(self, size: int = 65536) -> bytes:
-        assert self.peer is not None
-        return await asyncio.get_running_loop().sock_recv(self.peer, size)
-
-    def close(self) -> None:
-        if self.peer is not None:
-            self.peer.close()
-        self.listener.close()
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    """Longer than a socket's name may be."""
-    return tmp_path / ("b" * 100) / "bundle"
-
-
-@pytest.fixture
-def shim(bundle: Path) -> Iterator[Shim]:
-    made = Shim(bundle)
-    yield made
-    made.close()
-
-
-class Attached:
-    """A console, and the clients that a test lets join."""
-
-    def __init__(self, bus: Bus, tasks: Tasks, spill: SpillStore, bundle: Path) -> None:
-        self.bus, self.tasks, self.spill, self.bundle = bus, tasks, spill, bundle
-        self.console = self.make()
-        self.streams: list[ByteStream] = []
-
-    def make(self, *, tty: bool = False, stdin: bool = False, stdin_once: bool = False) -> Console:
-        self.console = Console("abc", tty=tty, stdin=stdin, stdin_once=stdin_once, spill=self.spill, tasks=self.tasks)
-        return self.console
-
-    async def join(self, **wanted: Any) -> ByteStream:
-        """A client's end; its other end is served by the console."""
-        stream = new_stream_id()
-        client = await ByteStream(self.bus.transport, stream, "opening", self.tasks).open()
-        serving = await ByteStream(self.bus.transport, stream, "serving", self.tasks).open()
-        self.streams.append(client)
-        self.console.attach(serving, **({"stdin": False, "stdout": True, "stderr": True} | wanted))
-        return client
-
-
-@pytest.fixture
-async def attached(fake_bus: Bus, tasks: Tasks, tmp_path: Path, bundle: Path) -> AsyncIterator[Attached]:
-    made = Attached(fake_bus, tasks, SpillStore(tmp_path), bundle)
-    yield made
-    made.spill.close()
-    made.console.end()
-    for stream in made.streams:
-        await stream.close()
-
-
-async def read_all(stream: ByteStream) -> bytes:
-    taken = b""
-    while data := await stream.read():
-        taken += data
-    return taken
-
-
-async def read_bytes(stream: ByteStream, size: int) -> bytes:
-    taken = b""
-    while len(taken) < size:
-        data = await stream.read()
-        assert data, f"the stream ended after {len(taken)} of {size} bytes"
-        taken += data
-    return taken
 
 
 async def test_both_streams_come_framed_and_in_order(attached: Attached, shim: Shim, bundle: Path) -> None:
@@ -316,75 +216,6 @@ async def test_a_client_that_does_not_read_holds_back_nobody(attached: Attached,
     assert len(await read_bytes(lazy, total)) == total
 
 
-async def test_input_goes_raw_to_the_container_and_ends_once(attached: Attached, shim: Shim, bundle: Path) -> None:
-    attached.make(stdin=True, stdin_once=True)
-    client = await attached.join(stdin=True)
-    attached.console.connect(bundle)
-    shim.accept()
-    await client.write(b"hello")
-    assert await shim.hear() == b"hello"
-    await client.end()
-    assert await shim.hear() == b""
-    await shim.say(OUT, b"still here")
-    assert await read_bytes(client, 18) == frame(1, b"still here")
-
-
-async def test_input_waits_for_the_run(attached: Attached, shim: Shim, bundle: Path) -> None:
-    attached.make(stdin=True, stdin_once=True)
-    client = await attached.join(stdin=True)
-    await client.write(b"early")
-    attached.console.connect(bundle)
-    shim.accept()
-    assert await shim.hear() == b"early"
-
-
-async def test_much_input_comes_whole_in_packets_of_conmons_size(attached: Attached, shim: Shim, bundle: Path) -> None:
-    attached.make(stdin=True, stdin_once=True)
-    client = await attached.join(stdin=True)
-    attached.console.connect(bundle)
-    shim.accept()
-    sent = os.urandom(1_500_000)
-    writing = asyncio.ensure_future(_write_and_end(client, sent))
-    heard, longest = b"", 0
-    while piece := await shim.hear():
-        heard += piece
-        longest = max(longest, len(piece))
-    await writing
-    assert heard == sent
-    assert longest <= 32 * 1024
-
-
-async def _write_and_end(stream: ByteStream, data: bytes) -> None:
-    await stream.write(data)
-    await stream.end()
-
-
-async def test_without_stdin_input_goes_nowhere(attached: Attached, shim: Shim, bundle: Path) -> None:
-    client = await attached.join(stdin=True)
-    attached.console.connect(bundle)
-    peer = shim.accept()
-    await client.write(b"hello")
-    await shim.say(OUT, b"x")
-    await read_bytes(client, 9)
-    with pytest.raises(BlockingIOError):
-        peer.recv(10)
-
-
-async def test_stdin_that_outlives_its_clients_is_left_open(attached: Attached, shim: Shim, bundle: Path) -> None:
-    attached.make(stdin=True, stdin_once=False)
-    client = await attached.join(stdin=True)
-    attached.console.connect(bundle)
-    peer = shim.accept()
-    await client.write(b"one")
-    await client.end()
-    assert await shim.hear() == b"one"
-    second = await attached.join(stdin=True)
-    await second.write(b"two")
-    assert await shim.hear() == b"two"
-    with pytest.raises(BlockingIOError):
-        peer.recv(10)
-
-
 async def test_a_client_that_goes_is_let_go(attached: Attached, shim: Shim, bundle: Path) -> None:
     client = await attached.join()
     attached.console.connect(bundle)
@@ -441,44 +272,6 @@ async def test_clients_can_be_told_something(attached: Attached, tty: bool) -> N
     attached.console.inject_output(b"no\r\n")
     attached.console.end()
     assert await read_all(client) == (b"no\r\n" if tty else frame(1, b"no\r\n"))
-
-
-async def test_a_client_that_goes_without_an_end_ends_the_input(attached: Attached, shim: Shim, bundle: Path) -> None:
-    attached.make(stdin=True, stdin_once=True)
-    client = await attached.join(stdin=True)
-    attached.console.connect(bundle)
-    shim.accept()
-    await client.close()
-    async with asyncio.timeout(GUARD_S):
-        assert await shim.hear() == b""
-
-
-@pytest.mark.parametrize("raw", [False, True])
-async def test_a_client_that_goes_before_the_start_ends_the_input(
-    attached: Attached, shim: Shim, bundle: Path, raw: bool
-) -> None:
-    attached.make(stdin=True, stdin_once=True)
-    client = await attached.join(stdin=True, raw=raw)
-    await client.end()
-    await client.close()
-    await until(lambda: not attached.console.wanted)
-    attached.console.connect(bundle)
-    shim.accept()
-    async with asyncio.timeout(GUARD_S):
-        assert await shim.hear() == b""
-
-
-async def test_the_next_run_has_input_again(attached: Attached, shim: Shim, bundle: Path) -> None:
-    attached.make(stdin=True, stdin_once=True)
-    leaver = await attached.join(stdin=True)
-    await leaver.close()
-    await until(lambda: not attached.console.wanted)
-    stayer = await attached.join(stdin=True)
-    attached.console.connect(bundle)
-    shim.accept()
-    await stayer.write(b"in")
-    async with asyncio.timeout(GUARD_S):
-        assert await shim.hear() == b"in"
 
 
 async def test_a_client_too_far_behind_is_told_so(attached: Attached, shim: Shim, bundle: Path, tmp_path: Path) -> None:

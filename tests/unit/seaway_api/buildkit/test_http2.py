@@ -76,6 +76,48 @@ async def test_a_stream_that_nobody_reads_holds_back_its_writer_and_no_other() -
         await tasks.close()
 
 
+async def test_what_a_reset_stream_has_sent_is_given_back() -> None:
+    """Else some builds that are broken off would leave no window for all others of the connection."""
+
+    async def wait(stream: Stream) -> None:
+        if stream.path == "/broken-off":
+            await stream.gone()
+        else:
+            await echo(stream)
+
+    async with connected(wait) as client:
+        for _ in range(2 * http2.CONNECTION_WINDOW // http2.STREAM_WINDOW):
+            stream = await client.open(request_headers("/broken-off"))
+            async with asyncio.timeout(10):
+                await stream.send(bytes(http2.STREAM_WINDOW))
+            stream.reset()
+        other = await client.open(request_headers("/"))
+        async with asyncio.timeout(10):
+            await other.send(b"x" * 100_000)
+            await other.end()
+            assert len(await read_all(other)) == 100_000
+
+
+async def test_a_reset_stream_does_not_count_any_more() -> None:
+    served = 0
+
+    async def wait(stream: Stream) -> None:
+        nonlocal served
+        served += 1
+        if stream.path == "/broken-off":
+            await stream.gone()
+        else:
+            await echo(stream)
+
+    async with connected(wait) as client:
+        for number in range(http2.MOST_STREAMS + 1):
+            stream = await client.open(request_headers("/broken-off"))
+            stream.reset()
+            other = await client.open(request_headers("/"), end=True)
+            assert await read_all(other) == b""
+            assert served == 2 * (number + 1)
+
+
 async def test_a_handler_that_fails_resets_its_stream_alone() -> None:
     async def fail(stream: Stream) -> None:
         if stream.path == "/fail":

@@ -1,6 +1,7 @@
 """The relay between two connections: calls pass, some are changed, failures keep their words."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,8 @@ async def builder(stream: Stream) -> None:
         await stream.send_headers([(b":status", b"200"), (b"content-type", b"application/grpc")])
         await answer.end()
         return
+    if stream.path == "/break":
+        raise ConnectionResetError("gone")
     if stream.path == "/slow":
         broken.set_result(await stream.gone())
         return
@@ -83,6 +86,41 @@ async def test_a_caller_that_breaks_off_ends_the_call_behind() -> None:
         async with asyncio.timeout(10):
             gone = await broken
         assert isinstance(gone, StreamBroken) and gone.code == ErrorCodes.CANCEL
+
+
+@pytest.mark.parametrize("who", ["caller", "builder", "both"])
+async def test_who_goes_away_is_no_failure_of_ours(who: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged for those who look for it: no error, no traceback."""
+    caplog.set_level(logging.DEBUG)
+    async with relayed() as client:
+        stream = await client.open(request_headers("/slow" if who == "caller" else "/break"))
+        if who == "caller":
+            stream.reset(ErrorCodes.CANCEL)
+            async with asyncio.timeout(10):
+                await broken
+        else:
+            with pytest.raises(StreamBroken):
+                await stream.head()
+        if who == "both":
+            stream.reset()
+    ours = [record for record in caplog.records if record.name.startswith("seaway")]
+    assert [record.getMessage() for record in ours if record.levelno > logging.INFO or record.exc_info] == []
+
+
+async def test_a_mistake_of_ours_is_logged_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    def method(relay: Relay) -> object:
+        async def finish(_: bytes) -> bytes:
+            raise RuntimeError("a mistake")
+
+        async def serve(stream: Stream) -> None:
+            await relay.forward_one(stream, await Messages(stream).only(), finish)
+
+        return serve
+
+    async with relayed(wrong=method) as client:
+        with pytest.raises(StreamBroken):
+            await call(client, "/wrong", b"x")
+    assert any("a mistake" in record.getMessage() and record.levelno == logging.ERROR for record in caplog.records)
 
 
 async def test_an_answer_waits_for_its_finish_and_may_become_an_error() -> None:
