@@ -1,4 +1,4 @@
-"""Mounts of images on a node that has joined, in the lab: its layers come there with the container, and stay with it."""
+"""Mounts of images on a node that has joined, in the lab: layers come there with the container, and stay with it."""
 
 from collections.abc import Iterator
 from pathlib import Path
