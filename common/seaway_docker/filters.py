@@ -75,14 +75,13 @@ class Filters:
         return all(_has_label(labels, value) for value in self.get(key))
 
     def boolean(self, key: str, default: bool) -> bool:
-        """The one value as true/1 or false/0. Raises InvalidParameter otherwise."""
+        """Whether true/1 or false/0 is among the values. Raises InvalidParameter where neither or both are."""
         values = self.get(key)
         if not values:
             return default
-        if values in (("true",), ("1",)):
-            return True
-        if values in (("false",), ("0",)):
-            return False
+        wanted, unwanted = ("true" in values or "1" in values), ("false" in values or "0" in values)
+        if wanted != unwanted:
+            return wanted
         raise InvalidParameter(f"invalid filter '{key}=[{' '.join(values)}]'")
 
 

@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+from e2e_rig import images
 from e2e_rig.api import Api
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.engine import Engine
 from e2e_rig.waits import eventually
 from test_events import past
+from test_image_mounts import layer
 from test_logging import disk_of, files_of
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.parametrize("runtime", ["crun", "runc", "runsc"])]
@@ -55,6 +57,24 @@ def test_mounts_and_root(cli: DockerCli, name: str, runtime: str) -> None:
     result = cli.try_("run", "--rm", "--runtime", runtime, *words, "busybox", "sh", "-c", script)
     assert result.out.splitlines() == ["b", "box", "0 77"]
     assert "/y: Read-only file system" in result.err and "/t/x" not in result.err
+
+
+def test_an_image_that_is_mounted(api: Api, cli: DockerCli, name: str, runtime: str) -> None:
+    """Read-only, whatever the runtime makes of it, and a part of it as well as the whole."""
+    cli("load", input=images.archive([layer({"sub/file": "below", "top": "top"})], {}, [f"{name}:1"]))
+    mounts = [
+        {"Type": "image", "Source": f"{name}:1", "Target": "/i"},
+        {"Type": "image", "Source": f"{name}:1", "Target": "/part", "ImageOptions": {"Subpath": "sub"}},
+    ]
+    script = "cat /i/top /part/file; touch /i/x || echo refused; ls /i; touch /part/x || echo refused"
+    host = {"NetworkMode": "none", "Runtime": runtime, "Mounts": mounts}
+    made = api.request(
+        "POST", "/containers/create", {"Image": "busybox", "Cmd": ["sh", "-c", script], "HostConfig": host}
+    )
+    said = cli("start", "-a", made.json()["Id"]).out
+    assert said.split() == ["topbelowrefused", "sub", "top", "refused"]
+    cli("rm", made.json()["Id"])
+    cli("rmi", f"{name}:1")
 
 
 def test_what_was_written_is_there_again(cli: DockerCli, name: str, runtime: str) -> None:

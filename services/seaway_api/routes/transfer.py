@@ -106,9 +106,8 @@ async def _said(call: Call, lines: list[bytes]) -> web.StreamResponse:
 
 
 async def save_many(call: Call) -> web.StreamResponse:
-    """GET /images/get?names=…"""
-    names = [name for text in call.query.getall("names", []) for name in text.split(",") if name]
-    return await _save(call, names)
+    """GET /images/get?names=…&names=…"""
+    return await _save(call, call.query.getall("names", []))
 
 
 async def save_one(call: Call) -> web.StreamResponse:

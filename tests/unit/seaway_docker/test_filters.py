@@ -78,6 +78,8 @@ def test_booleans() -> None:
     assert Filters({"dangling": ("1",)}).boolean("dangling", False)
     assert not Filters({"dangling": ("false",)}).boolean("dangling", True)
     assert Filters({}).boolean("dangling", True)
+    assert Filters({"dangling": ("true", "x")}).boolean("dangling", False), "as dockerd: one that is meant is enough"
+    assert not Filters({"dangling": ("0", "false")}).boolean("dangling", True)
     with pytest.raises(InvalidParameter, match=r"^invalid filter 'dangling=\[true false\]'$"):
         Filters({"dangling": ("true", "false")}).boolean("dangling", False)
 

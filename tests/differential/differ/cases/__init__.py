@@ -21,6 +21,7 @@ GROUPS: Final = (
     "inspect",
     "lifecycle",
     "listing",
+    "loading",
     "logs",
     "networks",
     "older",

@@ -29,6 +29,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     case("a tag with a digest", post(f"/images/busybox/tag?repo=x@sha256:{'0' * 64}"), events="none"),
     case("a blank name", delete("/images/%20"), events="none"),
+    case("save of names with commas", *(get(f"/images/get?names={names}") for names in ("nope,busybox", "nope,", ","))),
     case("save of nothing", get("/images/nope/get"), get("/images/get?names=nope"), get("/images/get?names=nope:1")),
     case(
         "an address that is none",
