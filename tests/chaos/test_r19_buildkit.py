@@ -1,6 +1,6 @@
 """R19: API, agent, image service and Seaway's own BuildKit killed at random moments of builds by buildx.
 
-A retry works at once, and nothing of the broken one stays: no step, no connection, no half-made file of the image store.
+A retry works at once, and nothing of the broken one stays: no step, no connection, nothing half-made in the store.
 Where somebody has compiled a buildkitd (tests/buildkit/compile.sh).
 """
 
