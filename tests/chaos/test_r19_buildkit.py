@@ -1,6 +1,6 @@
 """R19: API, agent, image service and Seaway's own BuildKit killed at random moments of builds by buildx.
 
-A retry works at once, and nothing of the broken one stays: no step, no connection, nothing in the image store.
+A retry works at once, and nothing of the broken one stays: no step, no connection, nothing half-made in the store.
 Where somebody has compiled a buildkitd (tests/buildkit/compile.sh).
 """
 
@@ -46,7 +46,6 @@ def cli(builds: ChaosSuite, chaos_directory: Path) -> DockerCli:
     one = docker(builds, chaos_directory / "kitcli")
     one("load", input=builder_archive())
     one("build", "-", input="FROM busybox\nRUN true\n", timeout=_BUILD_S)
-    one("image", "prune", "--force")
     return one
 
 
@@ -59,22 +58,17 @@ def _kill(suite: ChaosSuite, cli: DockerCli, who: str) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _stored(suite: ChaosSuite) -> set[str]:
-    """The blobs of the image store, and what it is about to make."""
-    place = suite.root / "image"
-    return {str(path.relative_to(place)) for name in ("blobs/sha256", "tmp") for path in (place / name).glob("*")}
+def _left(suite: ChaosSuite, seconds: str) -> list[str]:
+    """What there is of a build: half-made files of the image store, steps, connections to the builder.
 
-
-def _left(suite: ChaosSuite, cli: DockerCli, before: set[str], seconds: str) -> list[str]:
-    """What there is of a build once its image is removed. A prune takes blobs that nobody holds."""
-    cli("image", "prune", "--force")
-    found = sorted(_stored(suite) - before)
+    Whole blobs may stay for an hour, as any that somebody pushes: a manifest may follow.
+    """
+    found = [str(path) for path in (suite.root / "image" / "tmp").glob("*")]
     return found + [f"{words}: {pids}" for words in (_DIAL, f"sleep {seconds}") if (pids := running(words))]
 
 
 def test_r19_killed_in_builds_by_buildkit(builds: ChaosSuite, cli: DockerCli, figures: Figures, tmp_path: Path) -> None:
     chance, kills, broken = random.Random(SEED), scaled(100, 8), 0
-    before = _stored(builds)
     for number in range(kills):
         who, tag, seconds = _WHO[number % len(_WHO)], f"kit-{number}:1", f"0.{number + 100}"
         where = context(
@@ -89,12 +83,12 @@ def test_r19_killed_in_builds_by_buildkit(builds: ChaosSuite, cli: DockerCli, fi
         retried = cli.try_("build", "-t", tag, where, timeout=_BUILD_S)
         assert retried.code == 0, f"after {who} was killed: {said}\nthe retry: {retried.err}"
         cli("rmi", "--force", tag)
-        _expect_nothing_left(builds, cli, who, before, seconds)
+        _expect_nothing_left(builds, who, seconds)
     figures.show("R19", f"{kills} kills in builds by BuildKit, of which {broken} broke off: each retry went through")
 
 
-def _expect_nothing_left(suite: ChaosSuite, cli: DockerCli, who: str, before: set[str], seconds: str) -> None:
+def _expect_nothing_left(suite: ChaosSuite, who: str, seconds: str) -> None:
     try:
-        eventually(lambda: _left(suite, cli, before, seconds) == [], "nothing left", _GONE_S)
+        eventually(lambda: _left(suite, seconds) == [], "nothing left", _GONE_S)
     except TimeoutError:
-        pytest.fail(f"after {who} was killed there is {_left(suite, cli, before, seconds)}")
+        pytest.fail(f"after {who} was killed there is {_left(suite, seconds)}")
