@@ -269,7 +269,7 @@ def test_its_events(cli: DockerCli, api: Api, tmp_path: Path, name: str) -> None
 
 
 def test_docker_py(py: docker.DockerClient, tmp_path: Path, name: str) -> None:
-    image, log = py.images.build(path=str(context(tmp_path, "FROM busybox\nRUN echo hi\n")), tag=name, rm=True)
-    assert name in image.tags[0] and any(one.get("stream") == "hi\n" for one in log)
+    image, log = py.images.build(path=str(context(tmp_path, f"FROM busybox\nRUN echo {name}\n")), tag=name, rm=True)
+    assert name in image.tags[0] and any(one.get("stream") == f"{name}\n" for one in log)
     with pytest.raises(docker.errors.BuildError, match="returned a non-zero code: 3"):
         py.images.build(path=str(context(tmp_path, "FROM busybox\nRUN exit 3\n")))
