@@ -398,6 +398,7 @@ async def test_subnet_that_clashes_with_the_host(suite: str, host: Namespace, ou
 
 async def test_setup_can_be_repeated_and_other_subnets_are_refused(node: Node, host: Namespace) -> None:
     sandbox = await node.acquire()
+    await until(lambda: "NO-CARRIER" not in host.run("ip", "address"), "its links to be up")
     before = table_name(node.suite), host.table(node.suite), host.run("ip", "address")
     again = Node(node.suite, host)
     await again.open()
