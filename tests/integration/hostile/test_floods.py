@@ -84,7 +84,7 @@ class Flood:
 async def test_a_flood_of_one_node_takes_neither_history_nor_present_of_another(
     suite: Suite, victim: str, n2: Hostile
 ) -> None:
-    before = await suite.stored("n1")
+    before = await suite.stored_start("n1", victim)
     flood = Flood(n2)
     flooding = asyncio.ensure_future(flood.run())
     await until(lambda: flood.stored >= 4 * MOST_EVENTS and flood.refused, what="a flood")
@@ -125,7 +125,7 @@ def run_until_it_works(suite: Suite, word: str) -> None:
 
 async def test_what_nobody_waits_for_takes_nothing_from_others(suite: Suite, victim: str, n2: Hostile) -> None:
     """10,000 requests, each with an event of nearly the largest size, sent as fast as the bus takes them."""
-    before = await suite.stored("n1")
+    before = await suite.stored_start("n1", victim)
     body = {"name": "v", "attributes": {"a": "x" * (MOST_BYTES - 1024)}}
     events = [event_to_store("volume", "create", f"{number:064x}", body) for number in range(100)]
     requests = [catalogue.STORE_EVENTS.encode(StoreEvents(events=(event,))) for event in events]
