@@ -1,5 +1,7 @@
 """The list of hooks of which each run is made."""
 
+from functools import partial
+
 from seaway_agent.container.held_networks import HeldNetworks
 from seaway_agent.container.hook import Peers, Planning, RunHooks
 from seaway_agent.container.hooks.binds import BindsHook
@@ -18,7 +20,7 @@ from seaway_agent.container.hooks.shared_namespaces import SharedNamespacesHook
 from seaway_agent.container.hooks.volumes import VolumesHook
 from seaway_agent.dns.port import Resolver
 from seaway_agent.layout import Layout
-from seaway_agent.network.port import Networks
+from seaway_agent.network.port import DEFAULT_NETWORK, Networks
 from seaway_agent.network.published import PublishedPorts
 from seaway_agent.runtime.apparmor import AppArmor
 from seaway_agent.runtime.runtimes import Runtimes
@@ -57,9 +59,15 @@ def run_hooks(
             InitHook(init),
             VolumesHook(volumes, runtimes, layout),
             SharedNamespacesHook(peers),
-            EtcFilesHook(peers, layout),
+            EtcFilesHook(peers, layout, partial(_host_address, networks)),
         )
     )
     confinement = ConfinementHook(apparmor, seccomp, runtimes)
     network = (NetworkHook(networks, held), DnsHook(resolver, held), PortsHook(published))
     return RunHooks((confinement, rootfs, *network, MountedVolumesHook(mounted), ImageMountsHook(images), planning))
+
+
+def _host_address(networks: Networks) -> str:
+    """The host's on the default network; empty before that is made."""
+    found = (network.gateway for network in networks.present() if network.id == DEFAULT_NETWORK)
+    return str(next(found, None) or "")

@@ -44,8 +44,11 @@ class _Group(NamedTuple):
 
 
 def resolve_user(user: str, passwd: str, group: str) -> Identity:
-    """The identity for `User` ("", "name", "1000", "name:group", "1000:1000" and mixtures). Raises `UserUnknown`."""
-    user_part, _, group_part = user.partition(":")
+    """The identity for `User` ("", "name", "1000", "name:group", "1000:1000" and mixtures). Raises `UserUnknown`.
+
+    What follows a second colon is nobody's, as in Docker.
+    """
+    user_part, group_part = (*user.split(":"), "")[:2]
     entry = _find_user(user_part, passwd)
     if entry is None:
         uid = _numeric_user(user_part)

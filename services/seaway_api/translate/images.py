@@ -33,7 +33,7 @@ def image_json(image: ImageRecord, version: ApiVersion) -> dict[str, Any]:
     }
     if image.variant:
         shown["Variant"] = image.variant
-    if version < (1, 44):
+    if version < (1, 44) and image.size:
         shown["VirtualSize"] = image.size
     return shown
 
@@ -91,7 +91,7 @@ def image_line(
         "SharedSize": shared,
         "Size": image.size,
     }
-    if version < (1, 44):
+    if version < (1, 44) and image.size:
         shown["VirtualSize"] = image.size
     if version < (1, 43):
         none = not shown["RepoTags"] and not shown["RepoDigests"]

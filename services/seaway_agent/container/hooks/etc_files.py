@@ -1,6 +1,6 @@
 """The files over /etc that go with a container's network: hosts, hostname, resolv.conf."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -30,9 +30,11 @@ _RESOLV: Final = Path("/etc/resolv.conf")
 class EtcFilesHook:
     """Comes behind the hooks that contribute endpoints and names. Files come with another container's network."""
 
-    def __init__(self, peers: Peers, layout: Layout) -> None:
+    def __init__(self, peers: Peers, layout: Layout, host: Callable[[], str] = str) -> None:
+        """`host`: the host's address on the default network, for containers without a way out of their own."""
         self._peers = peers
         self._layout = layout
+        self._host = host
 
     def prepare(self, request: RunRequest, before: Contribution) -> Contribution:
         """See `Hook.prepare`. Raises SeawayError for a bad extra host or nameserver."""
@@ -40,11 +42,11 @@ class EtcFilesHook:
             network_pid(self._peers, partner)
             bundle = self._layout.bundle(partner)
             return Contribution(files={name: _text(bundle / name) for name in _FILES})
-        return Contribution(files=etc_files(request.spec, before.endpoints, before.host_names))
+        return Contribution(files=etc_files(request.spec, before.endpoints, before.host_names, self._host()))
 
 
 def etc_files(
-    spec: ContainerSpec, endpoints: Iterable[Endpoint], host_names: Iterable[tuple[str, str]] = ()
+    spec: ContainerSpec, endpoints: Iterable[Endpoint], host_names: Iterable[tuple[str, str]] = (), host: str = ""
 ) -> dict[str, str]:
     """Name → content; `host_names` are further addresses and names. Raises SeawayError."""
     network, places = spec.network, list(endpoints)
@@ -54,7 +56,7 @@ def etc_files(
             domainname=network.domainname,
             addresses=addresses_of(places),
             extra_hosts=network.extra_hosts,
-            gateway=_host_gateway(places),
+            gateway=_host_gateway(places) or host,
             links=host_names,
             host_file=_text(_HOSTS) if network.sandbox == "host" else None,
         )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from differ.steps import Case, Request, bodies, case, create, hosts, inspect, start
+from differ.steps import Case, Request, bodies, case, create, get, hosts, inspect, start
 
 _MIB: Final = 1 << 20
 
@@ -163,7 +163,12 @@ CASES: Final[tuple[Case, ...]] = (
         {"Tmpfs": {"": ""}},
     ),
     *hosts("VolumesFrom", {"VolumesFrom": ["nothing"]}, {"VolumesFrom": ["nothing:xx"]}, {"VolumesFrom": [""]}),
-    *hosts("VolumeDriver", {"VolumeDriver": "nothing", "Binds": ["vol:/a"]}),
+    *hosts(
+        "VolumeDriver",
+        {"VolumeDriver": "nothing", "Binds": ["vol:/a"]},
+        {"VolumeDriver": "nothing"},
+        {"VolumeDriver": "nothing", "Binds": ["/tmp:/a"]},
+    ),
     # HostConfig: security
     *hosts(
         "Capabilities",
@@ -320,6 +325,16 @@ CASES: Final[tuple[Case, ...]] = (
         {"NetworkingConfig": {"EndpointsConfig": {"host": {"IPAMConfig": {"IPv4Address": "1.2.3.4.5"}}}}},
         {"NetworkingConfig": {"EndpointsConfig": {"host": {"Aliases": ["x"]}}}},
         {"NetworkingConfig": {"EndpointsConfig": {"nothing": {"IPAMConfig": {"IPv6Address": "nonsense"}}}}},
+    ),
+    case(
+        "options of an endpoint's driver are kept",
+        create(
+            host={"NetworkMode": "bridge"},
+            NetworkingConfig={"EndpointsConfig": {"bridge": {"DriverOpts": {"a": "b"}}}},
+        ),
+        get("/containers/{c}/json", at="NetworkSettings.Networks.bridge.DriverOpts"),
+        start(),
+        get("/containers/{c}/json", at="NetworkSettings.Networks.bridge.DriverOpts"),
     ),
     # accepted, and wrong only at start
     _started("start with a missing group", create(host={"GroupAdd": ["nothing"]})),

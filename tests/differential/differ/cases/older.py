@@ -72,6 +72,14 @@ CASES: Final[tuple[Case, ...]] = (
             ("nope", "BindOptions"),
         )
     ),
+    case(
+        "two endpoints through 1.43",
+        post(
+            "/v1.43/containers/create",
+            {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"bridge": {}, "other": {}}}},
+            as_="none",
+        ),
+    ),
     # fields of HostConfig beside those of Config
     case("too little memory beside", _create("1.45", {"Memory": 524_287})),
     case(

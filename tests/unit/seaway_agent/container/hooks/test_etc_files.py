@@ -81,6 +81,13 @@ def test_without_the_default_network_the_host_is_the_first_gateway() -> None:
     assert "10.1.0.1\tup" in etc_files(spec, (BACK,))["hosts"].splitlines()
 
 
+@pytest.mark.parametrize("sandbox", ["none", "host"])
+def test_without_any_gateway_the_host_is_that_of_the_default_network(tmp_path: Path, sandbox: str) -> None:
+    network = builders.networking(sandbox, extra_hosts=("up:host-gateway",))
+    hook = EtcFilesHook(peers(), Layout(tmp_path, tmp_path), lambda: "172.18.0.1")
+    assert "172.18.0.1\tup" in hook.prepare(request(network=network), NOTHING).files["hosts"].splitlines()
+
+
 def test_in_a_network_of_users_the_internal_resolver_is_the_nameserver() -> None:
     network = builders.networking(dns=("1.2.3.4",), dns_search=("a.b",), dns_options=("timeout:2",))
     spec = builders.spec(network=network)
