@@ -158,6 +158,7 @@ def test_a_policy_of_another_program_is_warned_of(
     with world.outside():
         fetch(HOST, host_port)
     chain = "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"
+    _nft(world, "add table ip filter; delete table ip filter")  # a dockerd of other tests may have left rules there
     _nft(world, f"add table ip filter; {chain}; add chain ip filter DOCKER-USER")
     try:
         _nft(world, "add rule ip filter FORWARD jump DOCKER-USER")
