@@ -17,6 +17,7 @@ _FOR_CONTAINERS = re.compile(
     r"|/containers/[^/]+/upper$"  # a container's own files
     r"|/volumes/[^/]+/_data$"
     r"|/builds/(store|mounts)/[^/]+$"  # the builder's
+    r"|/builds/w/[^/]+/[^/]+$"  # the same of a build that runs, or has just ended
     r"|/agent/[^/]+/empty$"  # what a container sees of an image without layers
     r"|/c/[^/]+/(hosts|hostname|resolv\.conf)$"  # bound over /etc in the container
 )
