@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from seaway_agent.archive.access import Access
-from seaway_agent.build.build_cgroup import BuildCgroups
+from seaway_agent.build.build_cgroup import build_cgroups
 from seaway_agent.build.builds import BuildPlace, Builds
 from seaway_agent.build.step_networks import StepNetworks
 from seaway_agent.build.step_rules import platform_arguments
@@ -46,7 +46,6 @@ from seaway_agent.execs.supervisor.supervisor import ExecSupervisor
 from seaway_agent.inventory.inventory import Inventory
 from seaway_agent.kernel import cgroups, orphans, procs
 from seaway_agent.kernel.attach_lock import AttachLock
-from seaway_agent.kernel.cgroup_text import builds_cgroup
 from seaway_agent.kernel.hostinfo import HostInfo, read_host_info
 from seaway_agent.kernel.launcher import Launcher
 from seaway_agent.kernel.tmpfs import ensure_tmpfs
@@ -461,18 +460,13 @@ class Agent:
         networks = StepNetworks(self._networks, self._held.make_stored, self._resolver)
         network_of = partial(network_path, self._inventory.peer)
         runtime = StepRuntime(*self._runtimes.find(""), self._programs.self_copying)
-        setup = step_setup(
-            networks, self._seccomp, self._apparmor, self._build_cgroups(), runtime, self._open_files, network_of
-        )
+        parents = build_cgroups(self._networks.suite, self._cgroups)
+        setup = step_setup(networks, self._seccomp, self._apparmor, parents, runtime, self._open_files, network_of)
         tell = partial(tell_build, self._outbox, settings.node)
         place = BuildPlace(settings.node, self._programs.buildah, self._layout.builds, settings.build_limits)
         self._builds = Builds(place, context.bus, context.tasks, setup, platform_arguments(), tell)
         self._stack.callback(self._builds.close)
         await self._builds.sweep()
-
-    def _build_cgroups(self) -> BuildCgroups:
-        parent, parents = builds_cgroup(self._networks.suite), self._cgroups
-        return BuildCgroups(parents.host, parent, parents.reserve, parents.release)
 
     def _create_command(self, reservations: Reservations) -> CreateCommand:
         inventory, volumes = self._inventory, self._volumes

@@ -179,7 +179,7 @@ class Metadata:
         self.commands = ContainerCommands(
             bus, containers, registering, self.registrations, endpoints, volumes.mounts, store.doubt
         )
-        reserving = Reserving(containers)
+        reserving = Reserving(containers, endpoints)
         self._connecting = Connecting(bus, containers, self.commands, endpoints, reserving, store.doubt)
         self._leases = Leases(bus, containers, endpoints, reserving, store.doubt)
         self._network_table = networks

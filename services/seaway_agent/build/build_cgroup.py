@@ -9,7 +9,8 @@ from typing import Final
 
 from seaway_agent.kernel import cgroups
 from seaway_agent.kernel.cgroup_limits import Limits
-from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode, cgroups_path
+from seaway_agent.kernel.cgroup_text import CgroupLayout, CgroupMode, builds_cgroup, cgroups_path
+from seaway_agent.runtime.container_cgroups import ContainerCgroups
 from seaway_kit.private_files import write_private
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,11 @@ class BuildCgroups:
             except OSError as error:
                 log.error("what a build has left in the cgroup %s can't be removed: %s", steps, error)
         BuildCgroup(self.host, self.parent, 0).remove()
+
+
+def build_cgroups(suite: str, containers: ContainerCgroups) -> BuildCgroups:
+    """Those of a suite's builds on this node; steps that a client places share their parents with `containers`."""
+    return BuildCgroups(containers.host, builds_cgroup(suite), containers.reserve, containers.release)
 
 
 def placed_steps(builds: Path) -> list[str]:

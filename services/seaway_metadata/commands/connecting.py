@@ -6,10 +6,9 @@ container never came to have lapse by themselves (`Claims`); those that it has g
 
 import logging
 from collections.abc import Callable
-from typing import Final
 
 from seaway_bus.bus import Bus, Command
-from seaway_bus.transport import TransportError, WrongRevision
+from seaway_bus.transport import TransportError
 from seaway_contracts import catalogue
 from seaway_contracts.commands import ContainerId, StatusReply
 from seaway_contracts.containers import ContainerRecord, EndpointSpec
@@ -26,22 +25,14 @@ from seaway_contracts.networks import (
 )
 from seaway_kit.failpoints import Failpoint, reach
 from seaway_metadata.commands.containers import ContainerCommands
-from seaway_metadata.commands.endpoints import (
-    Endpoints,
-    ResolvedEndpoint,
-    endpoint_in,
-    may_choose_again,
-    with_endpoints,
-)
+from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, endpoint_in
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.commands.reserving import Reserving
 from seaway_metadata.kinds.container_inventories import ContainerTable
-from seaway_metadata.kinds.containers import address_claims
 from seaway_metadata.kinds.networks import predefined
 from seaway_metadata.store.kind import Claim
 
 log = logging.getLogger(__name__)
-_TRIES: Final = 64
 
 
 class Connecting:
@@ -79,7 +70,7 @@ class Connecting:
                 raise no_such_network(request.endpoint.network)
             has = endpoint_in(record, resolved.spec.network_id)
             # Its node refuses a second endpoint, or has made this one by this very command.
-            endpoint, reserved = (has, {}) if has is not None else await self._claim(record, resolved)
+            endpoint, reserved = (has, {}) if has is not None else await self._claim(resolved, record)
         reach(Failpoint.CONNECT_CLAIMED)
         held = ConnectHeld(id=record.id, endpoint=endpoint, network=resolved.network or _predefined(endpoint))
         try:
@@ -119,27 +110,13 @@ class Connecting:
         (resolved,) = await self._endpoints.resolve((by_id,), record.node)
         if resolved.network is None:
             raise no_such_network(endpoint.network)
-        return await self._claim(record, resolved)
+        return await self._claim(resolved, record)
 
     async def _claim(
-        self, record: ContainerRecord, resolved: ResolvedEndpoint
+        self, resolved: ResolvedEndpoint, record: ContainerRecord
     ) -> tuple[EndpointSpec, dict[Claim, int]]:
         """The endpoint with its addresses, and the claims that are new. Raises SeawayError, TransportError."""
-        refused: set[str] = set()
-        for _ in range(_TRIES):
-            (endpoint,) = chosen = self._endpoints.choose((resolved,), refused)
-            claims = address_claims(with_endpoints(record.spec, chosen))
-            try:
-                return endpoint, await self._reserving.reserve(claims, record.id, record.status.seq)
-            except SeawayError as error:
-                if not may_choose_again(error, chosen):
-                    raise
-                refused.add(error.facts["claim"])
-            except WrongRevision:
-                continue
-            finally:
-                self._endpoints.settled(chosen)
-        raise unavailable("the addresses of the network are being taken at the same time; try again")
+        return await self._reserving.choose(resolved, record.id, record.status.seq)
 
     async def _as_its_node_has_it(self, record: ContainerRecord) -> ContainerRecord:
         """The container's record, brought up to date by its node. Raises SeawayError, TransportError.

@@ -16,10 +16,10 @@ from seaway_contracts import catalogue
 from seaway_contracts.base import Empty
 from seaway_contracts.containers import EndpointSpec
 from seaway_contracts.docker_errors import no_such_network
-from seaway_contracts.errors import SeawayError, bad_request, unavailable
+from seaway_contracts.errors import bad_request, unavailable
 from seaway_contracts.ids import is_container_id, is_network_id
 from seaway_contracts.networks import LeaseAddresses, LeasedEndpoint, NetworkRecord, ReturnAddresses
-from seaway_metadata.commands.endpoints import Endpoints, ResolvedEndpoint, may_choose_again
+from seaway_metadata.commands.endpoints import Endpoints
 from seaway_metadata.commands.reachable import reachable
 from seaway_metadata.commands.reserving import Reserving
 from seaway_metadata.kinds.container_inventories import ContainerTable
@@ -28,7 +28,6 @@ from seaway_metadata.store.claims import SETTLED_NS
 from seaway_metadata.store.kind import Claim
 
 log = logging.getLogger(__name__)
-_TRIES: Final = 64
 _OF_BUILDS: Final = "build-"
 """How the holder of a lease begins: no container's id does."""
 _LOOKED_AT_NS: Final = 2 * SETTLED_NS
@@ -74,39 +73,24 @@ class Leases:
                 raise no_such_network(request.network)
             network = await self._endpoints.keep_bound(resolved.network, request.node)
             if leased is None:
-                return LeasedEndpoint(network=network, endpoint=await self._claim(resolved, holder))
-            _check_inside(network, leased)
-            try:
-                await self._reserve(leased, holder)
-            except WrongRevision:
-                raise unavailable("the addresses of the build are being changed at the same time; try again") from None
+                leased, _ = await self._reserving.choose(resolved, holder)
+            else:
+                await self._renew(network, leased, holder)
+        self._note(leased, holder)
         return LeasedEndpoint(network=network, endpoint=leased)
 
-    async def _claim(self, resolved: ResolvedEndpoint, holder: str) -> EndpointSpec:
-        """The endpoint with free addresses, which are the holder's now. Raises SeawayError, TransportError."""
-        refused: set[str] = set()
-        for _ in range(_TRIES):
-            (endpoint,) = chosen = self._endpoints.choose((resolved,), refused)
-            try:
-                await self._reserve(endpoint, holder)
-                return endpoint
-            except SeawayError as error:
-                if not may_choose_again(error, chosen):
-                    raise
-                refused.add(error.facts["claim"])
-            except WrongRevision:
-                continue
-            finally:
-                self._endpoints.settled(chosen)
-        raise unavailable("the addresses of the network are being taken at the same time; try again")
+    async def _renew(self, network: NetworkRecord, leased: EndpointSpec, holder: str) -> None:
+        _check_inside(network, leased)
+        try:
+            await self._reserving.reserve(endpoint_claims(leased), holder)
+        except WrongRevision:
+            raise unavailable("the addresses of the build are being changed at the same time; try again") from None
 
-    async def _reserve(self, endpoint: EndpointSpec, holder: str) -> None:
-        claims = endpoint_claims(endpoint)
-        await self._reserving.reserve(claims, holder)
-        for claim in claims:
-            self._note(claim, holder)
+    def _note(self, leased: EndpointSpec, holder: str) -> None:
+        for claim in endpoint_claims(leased):
+            self._note_claim(claim, holder)
 
-    def _note(self, claim: Claim, holder: str) -> None:
+    def _note_claim(self, claim: Claim, holder: str) -> None:
         self._known[claim] = holder, self._now_ns() + _LOOKED_AT_NS
 
     async def give_back(self, request: ReturnAddresses, command: Command) -> Empty:
@@ -129,7 +113,7 @@ class Leases:
         if not self._has_loaded:
             for claim, holder in await self._table.records.claims.held_by(ADDRESSES, _OF_BUILDS):
                 if claim not in self._known:
-                    self._note(claim, holder)
+                    self._note_claim(claim, holder)
             self._has_loaded = True
         now = self._now_ns()
         for claim, (holder, due) in [*self._known.items()]:
@@ -139,7 +123,7 @@ class Leases:
                 log.info("the lease of %s by %s has ended", claim.word, holder)
                 del self._known[claim]
             else:
-                self._note(claim, holder)
+                self._note_claim(claim, holder)
 
 
 def _holder(build: str) -> str:
