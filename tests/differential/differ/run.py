@@ -208,7 +208,7 @@ class _Run:
         self._engine.api.remove_volumes()
         if self._built:  # dockerd keeps the container of a step that failed
             self._engine.api.remove_all()
-            self._engine.api.request("POST", "/build/prune?all=1")
+            self._engine.api.remove_build_cache()
 
     def events(self, stream: Exchange) -> list[dict[str, Any]]:
         """The scenario's events: until the end of each container, and the marker's."""

@@ -51,7 +51,7 @@ def printed(engine: Engine, script: str) -> dict[str, Any]:
             engine.api.remove_volumes()
             engine.api.remove_images(images)
             if "build" in script:  # else the next one finds its steps
-                engine.api.request("POST", "/build/prune?all=1")
+                engine.api.remove_build_cache()
     normal = Normal(str(engine.run.parent))
     normal.learn({"place": place})
     out, err = (equal(normal.text(text.decode(errors="replace"))) for text in (done.stdout, done.stderr))

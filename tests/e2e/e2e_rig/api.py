@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from e2e_rig.waits import eventually
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -126,6 +128,15 @@ class Api:
         for new in sorted(self.images() - frozenset(kept), key=lambda name: name.startswith("sha256:")):
             reply = self.request("DELETE", f"/images/{new}?force=1")
             assert reply.status in (200, 404, 409), reply  # 409: a parent, which goes with its last child
+
+    def remove_build_cache(self) -> None:
+        """Remove all that builds have left. None runs, but one that has just failed may still be cleaning up."""
+
+        def is_gone() -> bool:
+            self.request("POST", "/build/prune?all=1")
+            return not self.get("/system/df?type=build-cache")["BuildCache"]
+
+        eventually(is_gone, "an empty build cache")
 
 
 def _names(image: Mapping[str, Any]) -> list[str]:
