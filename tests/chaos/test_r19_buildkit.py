@@ -15,16 +15,13 @@ import pytest
 from chaos_rig.figures import Figures
 from chaos_rig.scale import SEED, scaled
 from chaos_rig.suite import ChaosSuite
-from e2e_rig.buildkit_fixtures import client as docker
-from e2e_rig.buildkit_fixtures import context, running
-from e2e_rig.buildkitd import IMAGE, builder_archive, need_buildkitd
+from e2e_rig.buildkit_fixtures import DIAL, OWN_BUILDER, client_of_own_builder, context, running
+from e2e_rig.buildkitd import IMAGE, need_buildkitd
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 _WHO = ("api", "agent", "image", "builder")
-_BUILDER = "seaway-builder"
-_DIAL = "buildctl dial-stdio"
 _LATEST_S = 3.0
 _BUILD_S = 120
 _GONE_S = 40.0
@@ -43,8 +40,7 @@ def builds(chaos_directory: Path) -> Iterator[ChaosSuite]:
 @pytest.fixture(scope="module")
 def cli(builds: ChaosSuite, chaos_directory: Path) -> DockerCli:
     """The docker command; the builder has begun."""
-    one = docker(builds, chaos_directory / "kitcli")
-    one("load", input=builder_archive())
+    one = client_of_own_builder(builds, chaos_directory / "kitcli")
     one("build", "-", input="FROM busybox\nRUN true\n", timeout=_BUILD_S)
     return one
 
@@ -53,7 +49,7 @@ def _kill(suite: ChaosSuite, cli: DockerCli, who: str) -> None:
     if who != "builder":
         suite.strike(who)
         return
-    pid = int(cli("inspect", "--format", "{{.State.Pid}}", _BUILDER).out)
+    pid = int(cli("inspect", "--format", "{{.State.Pid}}", OWN_BUILDER).out)
     if pid:
         os.kill(pid, signal.SIGKILL)
 
@@ -64,7 +60,7 @@ def _left(suite: ChaosSuite, seconds: str) -> list[str]:
     Whole blobs may stay for an hour, as any that somebody pushes: a manifest may follow.
     """
     found = [str(path) for path in (suite.root / "image" / "tmp").glob("*")]
-    return found + [f"{words}: {pids}" for words in (_DIAL, f"sleep {seconds}") if (pids := running(words))]
+    return found + [f"{words}: {pids}" for words in (DIAL, f"sleep {seconds}") if (pids := running(words))]
 
 
 def test_r19_killed_in_builds_by_buildkit(builds: ChaosSuite, cli: DockerCli, figures: Figures, tmp_path: Path) -> None:
@@ -75,7 +71,7 @@ def test_r19_killed_in_builds_by_buildkit(builds: ChaosSuite, cli: DockerCli, fi
             tmp_path, f"FROM busybox\nRUN head -c 9000000 /dev/urandom > /f; sleep {seconds}\nRUN echo {tag}\n"
         )
         with cli.spawn("build", "-t", tag, where) as build:
-            time.sleep(chance.uniform(0, _LATEST_S))
+            time.sleep(chance.uniform(0, _LATEST_S))  # the moment of the kill, by the run's seed
             _kill(builds, cli, who)
             said = build.communicate(timeout=_BUILD_S)[1].decode()
         broken += build.returncode != 0

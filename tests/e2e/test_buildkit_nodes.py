@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_rig.buildkit_fixtures import client, context
-from e2e_rig.buildkitd import IMAGE, builder_archive, need_buildkitd
+from e2e_rig.buildkit_fixtures import OWN_BUILDER, client_of_own_builder, context, suite_with_own_builder
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.nodes import node_states
 from e2e_rig.seaway import Seaway, seaway
@@ -14,17 +13,13 @@ from e2e_rig.waits import eventually
 from test_nodes import Second
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
-BUILDER = "seaway-builder"
 BUILD_S = 90
 
 
 @pytest.fixture(scope="module")
 def suite(e2e_directory: Path) -> Iterator[Seaway]:
-    need_buildkitd()
-    one = Seaway(e2e_directory / "bknodes", up=("--buildkit-image", IMAGE, "--metrics-port", "0"))
-    one.start()
-    yield one
-    one.purge()
+    with suite_with_own_builder(e2e_directory / "bknodes") as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +35,14 @@ def second(suite: Seaway, e2e_directory: Path) -> Iterator[Second]:
 @pytest.fixture(scope="module")
 def cli(suite: Seaway, second: Second, e2e_directory: Path) -> DockerCli:
     """The builder will be on n2, as its volume is."""
-    one = client(suite, e2e_directory / "bknodescli")
-    one("load", input=builder_archive())
+    one = client_of_own_builder(suite, e2e_directory / "bknodescli")
     eventually(lambda: node_states(one) == {"n1": "up", "n2": "up"}, "both nodes", 20)
-    one("volume", "create", "--opt", "node=n2", BUILDER)
+    one("volume", "create", "--opt", "node=n2", OWN_BUILDER)
     return one
 
 
 def builder_node(suite: Seaway) -> str:
-    return str(suite.api.get(f"/containers/{BUILDER}/json")["Node"]["Name"])
+    return str(suite.api.get(f"/containers/{OWN_BUILDER}/json")["Node"]["Name"])
 
 
 def test_on_a_node_that_goes_down(suite: Seaway, cli: DockerCli, second: Second, tmp_path: Path) -> None:

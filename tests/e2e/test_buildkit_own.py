@@ -8,52 +8,54 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e_rig.buildkit_fixtures import client, context, until_gone, until_running
-from e2e_rig.buildkitd import IMAGE, builder_archive, need_buildkitd
+from e2e_rig.buildkit_fixtures import (
+    DIAL,
+    OWN_BUILDER,
+    client,
+    client_of_own_builder,
+    context,
+    suite_with_own_builder,
+    until_gone,
+    until_running,
+)
+from e2e_rig.buildkitd import IMAGE, builder_archive
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.registry import Registry
 from e2e_rig.seaway import Seaway, seaway
 from e2e_rig.waits import eventually
 
 pytestmark = [pytest.mark.seaway_only, pytest.mark.own_engines]
-BUILDER = "seaway-builder"
 BUILD_S = 90
-DIAL = "buildctl dial-stdio"
 
 
 @pytest.fixture(scope="module")
 def suite(e2e_directory: Path) -> Iterator[Seaway]:
-    need_buildkitd()
-    one = Seaway(e2e_directory / "bkown", up=("--buildkit-image", IMAGE, "--metrics-port", "0"))
-    one.start()
-    yield one
-    one.purge()
+    with suite_with_own_builder(e2e_directory / "bkown") as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
 def cli(suite: Seaway, e2e_directory: Path) -> DockerCli:
-    one = client(suite, e2e_directory / "bkowncli")
-    one("load", input=builder_archive())
-    return one
+    return client_of_own_builder(suite, e2e_directory / "bkowncli")
 
 
 def test_a_build_makes_the_builder(cli: DockerCli, tmp_path: Path) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo hi > /g\n")
-    cli.try_("rm", "-f", BUILDER)
+    cli.try_("rm", "-f", OWN_BUILDER)
     done = cli.try_("build", "-t", "first", where, timeout=BUILD_S)
     assert done.code == 0, done.err
     assert cli("run", "--rm", "first", "cat", "/g").out == "hi"
     assert (
         cli("ps", "--filter", "label=com.seaway.builder", "--format", "{{.Names}} {{.Image}}").out
-        == f"{BUILDER} {IMAGE}"
+        == f"{OWN_BUILDER} {IMAGE}"
     )
-    assert BUILDER in cli("volume", "ls", "-q").lines
+    assert OWN_BUILDER in cli("volume", "ls", "-q").lines
 
 
 def test_a_killed_builder_is_started_again(cli: DockerCli, tmp_path: Path) -> None:
     where = context(tmp_path, "FROM busybox\nRUN echo again > /g\n")
     cli("build", "-t", "before", where, timeout=BUILD_S)
-    cli("kill", BUILDER)
+    cli("kill", OWN_BUILDER)
     done = cli.try_("build", "-t", "after", where, timeout=BUILD_S)
     assert done.code == 0, done.err
     assert "CACHED" in done.err
@@ -61,9 +63,9 @@ def test_a_killed_builder_is_started_again(cli: DockerCli, tmp_path: Path) -> No
 
 def test_it_is_shown_and_its_cache_is_pruned(suite: Seaway, cli: DockerCli, tmp_path: Path) -> None:
     cli("build", context(tmp_path, f"FROM busybox\nRUN echo {tmp_path} > /n\n"), timeout=BUILD_S)
-    assert f"BuildKit: container {BUILDER} ({IMAGE}, running on n1)" in cli("info").out
+    assert f"BuildKit: container {OWN_BUILDER} ({IMAGE}, running on n1)" in cli("info").out
     found = seaway("doctor", "--root", str(suite.root), "--run", str(suite.run))
-    assert f"buildkit: container {BUILDER} ({IMAGE}, running on n1)" in found.stdout
+    assert f"buildkit: container {OWN_BUILDER} ({IMAGE}, running on n1)" in found.stdout
     assert cache_entries(cli) > 0
     assert f"{tmp_path}" in cli("buildx", "du", "--verbose").out
     cli("builder", "prune", "-af", timeout=BUILD_S)
@@ -81,7 +83,7 @@ def cache_entries(cli: DockerCli) -> int:
 
 
 def test_what_asks_for_the_cache_starts_no_builder(suite: Seaway, cli: DockerCli) -> None:
-    cli.try_("rm", "-f", BUILDER)
+    cli.try_("rm", "-f", OWN_BUILDER)
     cli("builder", "prune", "-af", timeout=BUILD_S)
     cli("buildx", "du")
     assert suite.api.request("POST", "/build/prune?all=1").json()["SpaceReclaimed"] == 0
@@ -106,7 +108,7 @@ def test_its_image_comes_by_a_mirror_and_purge_removes_it(
     try:
         docker = client(one, e2e_directory / "bkpurgecli")
         docker("build", context(tmp_path, "FROM busybox\nRUN true\n"), timeout=BUILD_S)
-        pid = docker("inspect", BUILDER, "--format", "{{.State.Pid}}").out
+        pid = docker("inspect", OWN_BUILDER, "--format", "{{.State.Pid}}").out
         assert docker("ps", "--format", "{{.Image}}").out == "moby/buildkit:v0.13.2"
     finally:
         one.purge()
@@ -117,7 +119,7 @@ def test_its_image_comes_by_a_mirror_and_purge_removes_it(
 def test_no_connection_is_left(cli: DockerCli, tmp_path: Path) -> None:
     cli("build", context(tmp_path, "FROM busybox\nRUN true\n"), timeout=BUILD_S)
     until_gone(DIAL)
-    assert cli("inspect", BUILDER, "--format", "{{.ExecIDs}}").out in ("[]", "<nil>")
+    assert cli("inspect", OWN_BUILDER, "--format", "{{.ExecIDs}}").out in ("[]", "<nil>")
 
 
 @pytest.mark.parametrize("victim", ["client", "ctrl-c", "builder", "agent", "api"])
@@ -147,7 +149,7 @@ def kill(suite: Seaway, cli: DockerCli, build: "subprocess.Popen[bytes]", victim
     elif victim == "ctrl-c":
         build.send_signal(signal.SIGINT)
     elif victim == "builder":
-        cli("kill", BUILDER)
+        cli("kill", OWN_BUILDER)
     else:
         pid = suite.processes()[victim]
         os.kill(pid, signal.SIGKILL)

@@ -2,16 +2,21 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from e2e_rig import images
-from e2e_rig.buildkitd import Buildkitd, need_buildkitd
+from e2e_rig.buildkitd import IMAGE, Buildkitd, builder_archive, need_buildkitd
 from e2e_rig.classic_builds import removing_new_images
 from e2e_rig.docker_cli import DockerCli
 from e2e_rig.seaway import Seaway
 from e2e_rig.waits import eventually
+
+OWN_BUILDER = "seaway-builder"
+DIAL = "buildctl dial-stdio"
+"""How a suite reaches its own builder."""
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +54,23 @@ def buildx(buildkit_suite: Seaway, buildkit_place: Path) -> DockerCli:
 def no_built_images(buildx: DockerCli) -> Iterator[None]:
     """What a test has built is removed at its end."""
     yield from removing_new_images(buildx)
+
+
+@contextmanager
+def suite_with_own_builder(directory: Path) -> Iterator[Seaway]:
+    """A suite that makes its builder of the compiled buildkitd."""
+    need_buildkitd()
+    one = Seaway(directory, up=("--buildkit-image", IMAGE, "--metrics-port", "0"))
+    one.start()
+    yield one
+    one.purge()
+
+
+def client_of_own_builder(suite: Seaway, config: Path) -> DockerCli:
+    """The docker command, with busybox and the builder's image loaded."""
+    one = client(suite, config)
+    one("load", input=builder_archive())
+    return one
 
 
 def client(suite: Seaway, config: Path) -> DockerCli:
