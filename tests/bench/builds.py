@@ -1,12 +1,12 @@
 """Builds of images by a Dockerfile of ten steps, by `POST /build`: anew, and from the cache."""
 
-import io
-import tarfile
 import time
 from collections.abc import Mapping
 
 from client import Client
 from measure import IMAGE, Samples, quiet
+
+from seaway_testing.packing import tar_of
 
 STEPS = 10
 
@@ -35,10 +35,4 @@ def _context(number: int) -> bytes:
     steps += [f"RUN echo {number} >{step} && cat /a/f >>{step}" for step in range(5)]
     steps.append("COPY a /b/")
     files = {"Dockerfile": "\n".join(steps).encode(), "a/f": b"x" * 4096, "a/g": b"y" * 65536}
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return data.getvalue()
+    return tar_of(files)

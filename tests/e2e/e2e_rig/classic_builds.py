@@ -1,12 +1,11 @@
 """Builds without BuildKit: what they are asked with, and what a test leaves of them."""
 
-import io
-import tarfile
 from collections.abc import Iterator, Mapping
 
 import pytest
 
 from e2e_rig.docker_cli import DockerCli
+from seaway_testing.packing import tar_of
 
 CLASSIC = {"DOCKER_BUILDKIT": "0"}
 """The environment in which the docker command builds without BuildKit."""
@@ -15,13 +14,7 @@ TAR = {"Content-Type": "application/x-tar"}
 
 def tar(files: Mapping[str, str]) -> bytes:
     """A context, as `POST /build` takes it."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            archive.addfile(info, io.BytesIO(text.encode()))
-    return data.getvalue()
+    return tar_of({name: text.encode() for name, text in files.items()})
 
 
 def removing_new_images(cli: DockerCli) -> Iterator[None]:

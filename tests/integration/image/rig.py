@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -10,7 +9,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import BasicAuth, web
+
+from seaway_testing.packing import tar_of
 
 SERVICE, ISSUER = "registry.test", "tokens.test"
 
@@ -55,16 +55,6 @@ def docker_registry(
     finally:
         process.terminate()
         process.wait()
-
-
-def tar_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def write_archive(path: Path) -> Path:

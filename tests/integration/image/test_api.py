@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from tests.integration.image.conftest import HOST, PASSWORD
-from tests.integration.image.rig import TokenServer, tar_of, write_archive
+from tests.integration.image.rig import TokenServer, write_archive
 
 from seaway_api.api import Api
 from seaway_api.cache.hub import Hub
@@ -28,6 +28,7 @@ from seaway_image.http.registry import Registry
 from seaway_image.service import ImageService
 from seaway_kit.tasks import Tasks
 from seaway_testing.fake_transport import FakeServer, FakeTransport
+from seaway_testing.packing import tar_of
 
 pytestmark = pytest.mark.usefixtures("names")
 

@@ -2,9 +2,7 @@
 
 import gzip
 import hashlib
-import io
 import json
-import tarfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +16,7 @@ from seaway_image.oci.digests import Digest, digest_of
 from seaway_image.oci.manifests import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_LIST, DOCKER_MANIFEST
 from seaway_image.store.image_changes import ImageChange
 from seaway_image.store.image_store import ImageStore
-
-
-def tar_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
+from seaway_testing.packing import tar_of
 
 
 @dataclass

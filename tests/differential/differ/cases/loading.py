@@ -1,15 +1,13 @@
 """POST /images/load: OCI layouts beside Docker's own form, images of another system, and what is no archive."""
 
 import hashlib
-import io
 import json
-import tarfile
-from collections.abc import Mapping
 from typing import Any, Final
 
 from e2e_rig import images
 
 from differ.steps import Case, Request, Step, case, get
+from seaway_testing.packing import tar_of
 
 _OCI: Final = "application/vnd.oci.image"
 _KIND: Final = {"Content-Type": "application/x-tar"}
@@ -19,19 +17,9 @@ def _digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def _tar(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
-
-
 def _layout(*, wrong: int = 0, **fields: Any) -> bytes:
     """An OCI layout with `manifest.json` beside it; `fields` of its manifest change (None: it lacks them)."""
-    layer = _tar({"file": b"text"})
+    layer = tar_of({"file": b"text"})
     config = json.dumps(
         {
             "architecture": "amd64",
@@ -50,7 +38,7 @@ def _layout(*, wrong: int = 0, **fields: Any) -> bytes:
     blobs = {f"blobs/sha256/{_digest(blob)[7:]}": blob for blob in (config, layer, manifest)}
     first, second, _ = blobs
     beside = [{"Config": first, "RepoTags": ["laid:1"], "Layers": [second]}]
-    return _tar(
+    return tar_of(
         blobs
         | {
             "oci-layout": b'{"imageLayoutVersion": "1.0.0"}',
@@ -78,9 +66,9 @@ CASES: Final[tuple[Case, ...]] = (
     _loaded("an index with a wrong size", _layout(wrong=1)),
     _loaded("an image of Windows", _foreign("windows")),
     _loaded("an image of FreeBSD", _foreign("freebsd")),
-    case("an empty archive", _load(_tar({}))),
+    case("an empty archive", _load(tar_of({}))),
     case("nothing", _load(b"")),
     case("a part of an archive", _load(_layout()[:700])),
     case("what is no archive", _load(b"nonsense" * 200)),
-    case("an archive of something else", _load(_tar({"file": b"text"}))),
+    case("an archive of something else", _load(tar_of({"file": b"text"}))),
 )
