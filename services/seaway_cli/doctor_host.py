@@ -18,11 +18,16 @@ from seaway_cli.errors import CliError
 _OLDEST_KERNEL: Final = (5, 12)
 """The first with mount_setattr(2), by which mounts become private."""
 _CONTROLLERS: Final = ("cpu", "memory", "pids")
+_NETAVARK: Final = tuple(
+    f"{place}/podman/netavark" for place in ("/usr/local/libexec", "/usr/local/lib", "/usr/libexec", "/usr/lib")
+)
+"""Where buildah looks for it, though a build's network is ours (buildah 1.39, containers-common)."""
 _PROGRAMS: Final = (
     ("conmon", ("conmon",), True, "it watches containers: install the package conmon"),
     ("crun", ("crun",), True, "it is the default runtime: install the package crun"),
     ("init", ("tini-static", "tini", "catatonit", "docker-init"), False, "`docker run --init` needs one: install tini"),
     ("buildah", ("buildah",), False, "it builds images (`docker build`): install the package buildah"),
+    ("netavark", _NETAVARK, False, "buildah doesn't begin without it: install the package netavark"),
     ("docker", ("docker",), False, "the examples use it: install docker-cli (Debian 13) or docker.io"),
 )
 """What is looked for, the names of it, whether nothing works without it, and what to do."""
