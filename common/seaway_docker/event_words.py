@@ -8,6 +8,7 @@ from seaway_docker.event_filters import EventFacts
 CLUSTER: Final = "cluster"
 EXEC_ACTIONS: Final = frozenset({"exec_create", "exec_start"})
 """Docker says with these what the exec runs."""
+_BY_NAME: Final = frozenset({"pull", "push"})
 _HEALTH: Final = "health_status"
 _EXEC_COMMAND: Final = "execCommand"
 """The attribute in which a live event has it; stored events don't."""
@@ -52,11 +53,11 @@ def _attributes(noun: str, node: str, body: Mapping[str, Any]) -> dict[str, str]
 
 
 def _actor_id(noun: str, action: str, subject_id: str, body: Mapping[str, Any]) -> str:
-    """The id; of a pulled image the name by which it was pulled, of a volume its name."""
+    """The id; of a pulled or pushed image the name that was used, of a volume its name."""
     if noun == CLUSTER:
         return ""
     if noun == "image":
-        name = body.get("ref") if action == "pull" else ""
+        name = body.get("ref") if action in _BY_NAME else ""
         return str(name or body.get("image_id") or subject_id)
     if noun == "network":
         return str(body.get("network_id") or subject_id)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from differ.steps import Case, Step, case, create, delete, get, post, start, until
 
 
-def _by(query: str = "since=1&until=4000000000", **terms: Any) -> Step:
+def by(query: str = "since=1&until=4000000000", **terms: Any) -> Step:
     return get(f"/events?{query}&filters={quote(json.dumps(terms), safe='{}')}", as_="lines")
 
 
@@ -17,7 +17,7 @@ CASES: Final[tuple[Case, ...]] = (
         create("true", name="seen", Labels={"k": "v"}),
         start(),
         until("exited"),
-        _by("since=1&until=1", container=["{c}"]),
+        by("since=1&until=1", container=["{c}"]),
         delete("/containers/{c}"),
     ),
     case(
@@ -25,23 +25,23 @@ CASES: Final[tuple[Case, ...]] = (
         create("true", name="past"),
         start(),
         until("exited"),
-        _by("until=0", container=["{c}"]),
+        by("until=0", container=["{c}"]),
     ),
     case(
         "the past since 0",
         create("true", name="past"),
         start(),
         until("exited"),
-        _by("since=0&until=0", container=["{c}"]),
+        by("since=0&until=0", container=["{c}"]),
     ),
-    case("no past since -1", create("true", name="past"), _by("since=-1&until=1", container=["{c}"])),
+    case("no past since -1", create("true", name="past"), by("since=-1&until=1", container=["{c}"])),
     case(
         "of an image",
         get("/images/healthy:1/json", keep={"i": "Id"}, as_="none"),
         post("/images/healthy:1/tag?repo=seen&tag=9"),
         get("/images/seen:9/get", as_="none"),
         delete("/images/seen:9"),
-        _by("until=0", image=["{i}"], event=["tag", "save", "untag"]),
+        by("until=0", image=["{i}"], event=["tag", "save", "untag"]),
     ),
     case("a bad since", get("/events?since=x")),
     case("a bad until", get("/events?since=1&until=x")),

@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 from urllib.parse import quote
 
+from differ.cases.events import by
 from differ.cases.pushing import _push, _tag, _untag
 from differ.registries import NOBODY, REGISTRY, SEARCH
 from differ.steps import Case, Step, case, get
@@ -19,9 +20,20 @@ def _filtered(**filters: Any) -> Case:
     return case(f"search by {given}", _search(f"{SEARCH}/b", filters=quote(given)))
 
 
+_TOLD: Final = f"{REGISTRY}/told/thing"
 _THING: Final = f"{REGISTRY}/remote/thing"
 
 CASES: Final[tuple[Case, ...]] = (
+    case(
+        "events of names, one of them by a digest",
+        get("/images/healthy:1/json", keep={"i": "Id"}, as_="none"),
+        _tag("healthy:1", f"{_TOLD}:1"),
+        _push(f"{_TOLD}:1"),
+        _tag("healthy:1", f"{_TOLD}:2"),
+        _push(_TOLD),
+        *_untag(f"{_TOLD}:1", f"{_TOLD}:2"),
+        by("until=0", image=["{i}", f"{_TOLD}:1", _TOLD], event=["push", "pull", "untag"]),
+    ),
     case("search", _search(f"{SEARCH}/busybox"), _search(f"{SEARCH}/a b/c"), _search(f"{SEARCH}/")),
     case("search with a limit", *(_search(f"{SEARCH}/b", limit=limit) for limit in ("1", "0", "100", "101", "x"))),
     case("search that fails", _search(f"{SEARCH}/boom"), _search(f"{REGISTRY}/x"), _search(f"{NOBODY}/x")),
